@@ -1,0 +1,30 @@
+"""Errors that a user can cause. One sentence each: what is wrong, where, and what to do next.
+
+FabricscopeError                 base: printed as one line, exit status 2
++-- CaptureError                 a capture file cannot be opened, recognised or read at all
++-- RecipeError                  a traffic recipe has a missing, unknown or impossible entry
++-- ConfigError                  an option or a configuration file is wrong
++-- DependencyError              a program or an optional package is not installed
+
+Anything else that escapes is a bug and is allowed to crash.
+"""
+
+
+class FabricscopeError(Exception):
+    """What is wrong, where, and what to do next, in one sentence."""
+
+
+class CaptureError(FabricscopeError):
+    """A capture cannot be opened, recognised or read."""
+
+
+class RecipeError(FabricscopeError):
+    """A traffic recipe cannot be used; names the file and the key."""
+
+
+class ConfigError(FabricscopeError):
+    """An option or a configuration entry cannot be used; names it."""
+
+
+class DependencyError(FabricscopeError):
+    """A program or a package that is needed for this command is missing; says how to get it."""
