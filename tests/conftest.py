@@ -1,0 +1,43 @@
+"""Fixtures that every test may ask for; what one area alone needs lives in that area's folder."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the checkout's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """Return the folder of real captures that lie beside the checkout and are not part of it."""
+    folder = REPOSITORY.parent / "shared" / "captures"
+    if not folder.is_dir():
+        pytest.skip("needs the real captures in ../shared/captures, which this machine lacks")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tshark() -> str:
+    """Return the path of Wireshark's terminal program, the second opinion on what a packet is."""
+    program = shutil.which("tshark")
+    if program is None:
+        pytest.skip("needs tshark (Debian package tshark), which is not installed")
+    return program
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `root` where the rights are missing."""
+    if os.geteuid() == 0:
+        return
+    lacking = pytest.mark.skip(reason="needs administrator rights")
+    for item in items:
+        if "root" in item.keywords:
+            item.add_marker(lacking)
