@@ -1,0 +1,258 @@
+"""Numbers that the decoding kernels share: slots of the row under construction and header kinds.
+
+The kernels of one packet hand each other a row of int64 slots instead of forty values: a slot
+for each column to fill, and a few for the position in the packet. What a slot means for an
+analyzer is said in `fabricscope.records`; nothing here is visible outside the decoder.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from fabricscope import records
+
+# Position in the packet ---------------------------------------------------------------------
+START: Final = 0  # first captured byte of the record, index into the view
+END: Final = 1  # one past the last captured byte
+OFFSET: Final = 2  # the next header
+LIMIT: Final = 3  # one past the packet by its headers' own lengths; may lie behind END
+FIRST_IP: Final = 4  # the outermost IP header, -1 before one is seen
+OUTER_IP: Final = 5  # the same once a tunnel header followed it, -1 before
+LEVELS: Final = 6  # tunnel headers passed
+EXCUSED: Final = 7  # 1 where an inner length may exceed the outer: cut by a switch, fragmented
+NEXT_PROTOCOL: Final = 8  # what an extension header says follows it
+
+# Columns of the same name -------------------------------------------------------------------
+SRC_HI: Final = 9
+SRC_LO: Final = 10
+DST_HI: Final = 11
+DST_LO: Final = 12
+SRC_PORT: Final = 13
+DST_PORT: Final = 14
+PROTOCOL: Final = 15
+IP_PROTOCOL: Final = 16
+ETHERTYPE: Final = 17
+TRAFFIC_CLASS: Final = 18  # dscp << 2 | ecn
+TTL: Final = 19
+IP_ID: Final = 20
+VLAN: Final = 21
+FLAGS: Final = 22
+TUNNEL_KINDS: Final = 23
+TUNNEL_IDS_LOW: Final = 24
+TUNNEL_IDS_HIGH: Final = 25
+TCP_FLAGS: Final = 26
+TCP_SEQ: Final = 27
+TCP_ACK: Final = 28
+OPCODE: Final = 29
+DEST_QP: Final = 30
+PSN: Final = 31
+RDMA_FLAGS: Final = 32
+AETH: Final = 33
+DMA_LENGTH: Final = 34
+REMOTE_ADDRESS: Final = 35
+IMMEDIATE: Final = 36
+SOURCE_QP: Final = 37
+PAYLOAD_LENGTH: Final = 38
+DSCP: Final = 39
+ECN: Final = 40
+SLOTS: Final = 41
+
+BLOCK_ROWS: Final = 32
+"""Rows that are decoded before their columns are written: their slots fit the L1 cache."""
+
+MAX_HEADERS: Final = 64
+"""Headers that one packet may have, tags and extension headers each counted."""
+MAX_LEVELS: Final = 8
+"""Nested tunnels that are followed; four of them have room in the columns."""
+
+MAC_HI: Final = records.MAC_ADDRESS_HI - (1 << 64)
+"""`MAC_ADDRESS_HI` as the int64 of the same bits."""
+
+# What the next header is --------------------------------------------------------------------
+DONE: Final = 0
+ETHERNET: Final = 1
+NETWORK: Final = 2  # whatever the Ethertype in its slot says
+IPV4: Final = 3
+IPV6: Final = 4
+UDP: Final = 5
+TCP: Final = 6
+ROCE_V2: Final = 7
+ROCE_V1: Final = 8
+INFINIBAND: Final = 9
+LLC: Final = 10
+EXTENSION: Final = 11  # of IPv6, number in NEXT_PROTOCOL
+SCTP: Final = 12
+COOKED_1: Final = 13
+COOKED_2: Final = 14
+LOOPBACK: Final = 15
+VERSION: Final = 16  # IPv4 or IPv6 by the first four bits
+MPLS: Final = 17
+GRE: Final = 18
+VXLAN: Final = 19
+VXLAN_GPE: Final = 20
+GENEVE: Final = 21
+GTP_U: Final = 22
+NSH: Final = 23
+ERSPAN_1: Final = 24
+ERSPAN_2: Final = 25
+ERSPAN_3: Final = 26
+GUE: Final = 27
+L2TP_IP: Final = 28
+L2TP_UDP: Final = 29
+IP_IN_IP: Final = 30
+AUTHENTICATION: Final = 31
+PPP: Final = 32
+PPPOE: Final = 33
+VN_TAG: Final = 34
+HDLC: Final = 35
+
+# Protocols and tunnels by their index in the record declarations ----------------------------
+P_OTHER: Final = records.PROTOCOLS.index("other")
+P_ARP: Final = records.PROTOCOLS.index("arp")
+P_LLDP: Final = records.PROTOCOLS.index("lldp")
+P_LACP: Final = records.PROTOCOLS.index("lacp")
+P_PAUSE: Final = records.PROTOCOLS.index("pause")
+P_PFC: Final = records.PROTOCOLS.index("pfc")
+P_IPV4: Final = records.PROTOCOLS.index("ipv4")
+P_IPV6: Final = records.PROTOCOLS.index("ipv6")
+P_UDP: Final = records.PROTOCOLS.index("udp")
+P_ROCE_V1: Final = records.PROTOCOLS.index("roce_v1")
+P_ROCE_V2: Final = records.PROTOCOLS.index("roce_v2")
+P_INFINIBAND: Final = records.PROTOCOLS.index("infiniband")
+P_STP: Final = records.PROTOCOLS.index("stp")
+P_PTP: Final = records.PROTOCOLS.index("ptp")
+P_ISIS: Final = records.PROTOCOLS.index("isis")
+P_MAC_CONTROL: Final = records.PROTOCOLS.index("mac_control")
+P_LLC: Final = records.PROTOCOLS.index("llc")
+P_MPLS: Final = records.PROTOCOLS.index("mpls")
+
+T_GRE: Final = records.TUNNELS.index("gre")
+T_ERSPAN: Final = records.TUNNELS.index("erspan")
+T_VXLAN: Final = records.TUNNELS.index("vxlan")
+T_VXLAN_GPE: Final = records.TUNNELS.index("vxlan_gpe")
+T_GENEVE: Final = records.TUNNELS.index("geneve")
+T_NSH: Final = records.TUNNELS.index("nsh")
+T_GTP_U: Final = records.TUNNELS.index("gtp_u")
+T_IPIP: Final = records.TUNNELS.index("ipip")
+T_MPLS: Final = records.TUNNELS.index("mpls")
+T_VN_TAG: Final = records.TUNNELS.index("vntag")
+T_GUE: Final = records.TUNNELS.index("gue")
+T_L2TP: Final = records.TUNNELS.index("l2tp")
+T_AH: Final = records.TUNNELS.index("ah")
+
+
+def _ip_protocols() -> tuple[np.ndarray, np.ndarray]:
+    """Return, by IP protocol number, the protocol's index over IPv4 and the next header kind."""
+    names = np.zeros(256, np.int64)
+    kinds = np.zeros(256, np.int64)
+    known = {
+        1: "icmp",
+        2: "igmp",
+        6: "tcp",
+        17: "udp",
+        47: "gre",
+        50: "esp",
+        51: "ah",
+        58: "icmpv6",
+        89: "ospf",
+        103: "pim",
+        112: "vrrp",
+        132: "sctp",
+    }
+    for number, name in known.items():
+        names[number] = records.PROTOCOLS.index(name)
+    next_kinds = {
+        4: IP_IN_IP,
+        6: TCP,
+        17: UDP,
+        41: IP_IN_IP,
+        47: GRE,
+        51: AUTHENTICATION,
+        115: L2TP_IP,
+        132: SCTP,
+        137: MPLS,
+    }
+    for number, kind in next_kinds.items():
+        kinds[number] = kind
+    return names, kinds
+
+
+IP_PROTOCOL_NAMES, IP_PROTOCOL_KINDS = _ip_protocols()
+
+IPV6_EXTENSIONS: Final = np.zeros(256, np.bool_)
+"""Which protocol numbers are extension headers of IPv6 with a next-header field (RFC 8200)."""
+IPV6_EXTENSIONS[[0, 43, 44, 60, 135, 139, 140]] = True
+
+# Headers after the BTH, in wire order, as bits of BTH_LAYOUT --------------------------------
+HAS_RDETH: Final = 1
+HAS_DETH: Final = 2
+HAS_XRCETH: Final = 4
+HAS_RETH: Final = 8
+HAS_ATOMIC: Final = 16
+HAS_AETH: Final = 32
+HAS_ATOMIC_ACK: Final = 64
+HAS_IMMEDIATE: Final = 128
+HAS_IETH: Final = 256
+KNOWN_OPCODE: Final = 512
+IS_CNP: Final = 1024
+
+RC: Final = 0x00
+UC: Final = 0x20
+RD: Final = 0x40
+UD: Final = 0x60
+XRC: Final = 0xA0
+CNP: Final = 0x81
+
+BTH_SIZE: Final = 12
+CNP_RESERVED_SIZE: Final = 16
+ICRC_SIZE: Final = 4
+
+
+def _bth_layout() -> tuple[np.ndarray, np.ndarray]:
+    """Return, by BTH opcode, the bits of the headers that follow and their length in bytes."""
+    operations = {
+        **dict.fromkeys((0, 1, 2, 4), 0),
+        **dict.fromkeys((3, 5), HAS_IMMEDIATE),
+        **dict.fromkeys((6, 10), HAS_RETH),
+        **dict.fromkeys((7, 8), 0),
+        9: HAS_IMMEDIATE,
+        11: HAS_RETH | HAS_IMMEDIATE,
+        12: HAS_RETH,
+        **dict.fromkeys((13, 15, 16, 17), HAS_AETH),
+        14: 0,
+        18: HAS_AETH | HAS_ATOMIC_ACK,
+        **dict.fromkeys((19, 20), HAS_ATOMIC),
+        **dict.fromkeys((22, 23), HAS_IETH),
+    }
+    responses = range(13, 19)
+    layout = np.zeros(256, np.int64)
+    for operation, headers in operations.items():
+        is_response = operation in responses
+        layout[RC | operation] = headers | KNOWN_OPCODE
+        layout[XRC | operation] = headers | KNOWN_OPCODE | (0 if is_response else HAS_XRCETH)
+        if operation <= 11:
+            layout[UC | operation] = headers | KNOWN_OPCODE
+        if operation <= 20:
+            request = HAS_RDETH if is_response else HAS_RDETH | HAS_DETH
+            layout[RD | operation] = headers | KNOWN_OPCODE | request
+    layout[RD | 21] = KNOWN_OPCODE | HAS_RDETH | HAS_DETH  # RESYNC
+    layout[UD | 4] = KNOWN_OPCODE | HAS_DETH
+    layout[UD | 5] = KNOWN_OPCODE | HAS_DETH | HAS_IMMEDIATE
+    layout[CNP] = KNOWN_OPCODE | IS_CNP
+    sizes = {
+        HAS_RDETH: 4,
+        HAS_DETH: 8,
+        HAS_XRCETH: 4,
+        HAS_RETH: 16,
+        HAS_ATOMIC: 28,
+        HAS_AETH: 4,
+        HAS_ATOMIC_ACK: 8,
+        HAS_IMMEDIATE: 4,
+        HAS_IETH: 4,
+        IS_CNP: CNP_RESERVED_SIZE,
+    }
+    length = np.array([sum(s for bit, s in sizes.items() if bits & bit) for bits in layout])
+    return layout, length
+
+
+BTH_LAYOUT, BTH_EXTENSION_SIZE = _bth_layout()

@@ -1,0 +1,1 @@
+"""Link layers: Ethernet and its tags, LLC, cooked captures, loopback, MAC control."""

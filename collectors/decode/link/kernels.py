@@ -1,0 +1,275 @@
+"""Ethernet and what may stand between it and the network layer.
+
+`view` is the captured bytes (uint8, 1-D, read only), `fields` the row of int64 slots of
+`fabricscope.collectors.decode.layout`, owned by `decode`. Each kernel decodes the header at the
+cursor and returns the kind of the next one.
+"""
+
+from numba import njit
+
+from fabricscope.collectors.decode.cursor.kernels import cut, fits
+from fabricscope.collectors.decode.layout import (
+    DONE,
+    DST_HI,
+    DST_LO,
+    DST_PORT,
+    ETHERTYPE,
+    FLAGS,
+    IP_ID,
+    IP_PROTOCOL,
+    IPV4,
+    IPV6,
+    LEVELS,
+    LIMIT,
+    LLC,
+    MAC_HI,
+    MPLS,
+    NETWORK,
+    NSH,
+    OFFSET,
+    P_ARP,
+    P_ISIS,
+    P_LACP,
+    P_LLC,
+    P_LLDP,
+    P_MAC_CONTROL,
+    P_OTHER,
+    P_PAUSE,
+    P_PFC,
+    P_PTP,
+    P_STP,
+    PPPOE,
+    PROTOCOL,
+    ROCE_V1,
+    SRC_HI,
+    SRC_LO,
+    SRC_PORT,
+    T_VN_TAG,
+    TRAFFIC_CLASS,
+    TTL,
+    TUNNEL_KINDS,
+    VLAN,
+    VN_TAG,
+)
+from fabricscope.collectors.decode.read.kernels import be16, be32, le16, u8
+from fabricscope.records import FLAG_MALFORMED
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def ethernet(view, fields):
+    """Decode destination, source and Ethertype; forgets an outer network layer."""
+    if not fits(fields, 14):
+        return cut(fields, 14)
+    offset = fields[OFFSET]
+    fields[DST_LO] = (be32(view, offset) << 16) | be16(view, offset + 4)
+    fields[SRC_LO] = (be16(view, offset + 6) << 32) | be32(view, offset + 8)
+    fields[ETHERTYPE] = be16(view, offset + 12)
+    fields[OFFSET] = offset + 14
+    fields[SRC_HI] = MAC_HI
+    fields[DST_HI] = MAC_HI
+    fields[SRC_PORT] = 0
+    fields[DST_PORT] = 0
+    fields[PROTOCOL] = P_OTHER
+    fields[IP_PROTOCOL] = 0
+    fields[TRAFFIC_CLASS] = 0
+    fields[TTL] = 0
+    fields[IP_ID] = 0
+    return next_by_ethertype(view, fields)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def next_by_ethertype(view, fields):
+    """Return the kind of header that the Ethertype slot announces at the cursor.
+
+    VLAN tags are passed here, however many are stacked.
+    """
+    ethertype = fields[ETHERTYPE]
+    while (
+        ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200
+    ):
+        if not fits(fields, 4):
+            return cut(fields, 4)
+        offset = fields[OFFSET]
+        if fields[LEVELS] == 0 or (fields[LEVELS] == 1 and fields[TUNNEL_KINDS] == T_VN_TAG):
+            fields[VLAN] = be16(view, offset) & 0xFFF
+        ethertype = be16(view, offset + 2)
+        fields[ETHERTYPE] = ethertype
+        fields[OFFSET] = offset + 4
+    if ethertype == 0x0800:
+        return IPV4
+    if ethertype == 0x86DD:
+        return IPV6
+    if ethertype <= 1500:
+        limit = fields[OFFSET] + ethertype
+        if limit > fields[LIMIT]:
+            fields[FLAGS] |= FLAG_MALFORMED
+        else:
+            fields[LIMIT] = limit
+        fields[ETHERTYPE] = 0
+        return LLC
+    return rare_ethertype(view, fields, ethertype)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def rare_ethertype(view, fields, ethertype):
+    """Return the next header kind for Ethertypes other than IP; name what ends here."""
+    if ethertype == 0x8915:
+        return ROCE_V1
+    if ethertype == 0x8847 or ethertype == 0x8848:
+        return MPLS
+    if ethertype == 0x8926:
+        return VN_TAG
+    if ethertype == 0x894F:
+        return NSH
+    if ethertype == 0x8864:
+        return PPPOE
+    if ethertype == 0x0806:
+        return address_resolution(view, fields)
+    if ethertype == 0x8808:
+        return mac_control(view, fields)
+    if ethertype == 0x88CC:
+        fields[PROTOCOL] = P_LLDP
+    elif ethertype == 0x8809:
+        if fits(fields, 1) and u8(view, fields[OFFSET]) == 1:
+            fields[PROTOCOL] = P_LACP
+    elif ethertype == 0x88F7:
+        fields[PROTOCOL] = P_PTP
+        if fits(fields, 4):
+            trim(fields, be16(view, fields[OFFSET] + 2))
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def trim(fields, size_bytes):
+    """Drop the padding behind a message of `size_bytes` at the cursor, if it is so short."""
+    limit = fields[OFFSET] + size_bytes
+    if limit < fields[LIMIT]:
+        fields[LIMIT] = limit
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def address_resolution(view, fields):
+    """Name ARP; its message is the payload, without the padding of a short frame."""
+    fields[PROTOCOL] = P_ARP
+    if not fits(fields, 8):
+        return cut(fields, 8)
+    offset = fields[OFFSET]
+    size_bytes = 8 + 2 * (u8(view, offset + 4) + u8(view, offset + 5))
+    if offset + size_bytes > fields[LIMIT]:
+        fields[FLAGS] |= FLAG_MALFORMED
+    trim(fields, size_bytes)
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def mac_control(view, fields):
+    """Decode the opcode of PAUSE, PFC and other MAC control frames (IEEE 802.3, 31)."""
+    fields[PROTOCOL] = P_MAC_CONTROL
+    if not fits(fields, 2):
+        return cut(fields, 2)
+    opcode = be16(view, fields[OFFSET])
+    fields[OFFSET] += 2
+    if opcode == 0x0001:
+        fields[PROTOCOL] = P_PAUSE
+        trim(fields, 2)
+    elif opcode == 0x0101:
+        fields[PROTOCOL] = P_PFC
+        trim(fields, 18)
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def llc(view, fields):
+    """Decode LLC and SNAP: spanning tree, IS-IS, or an Ethertype behind SNAP."""
+    fields[PROTOCOL] = P_LLC
+    if not fits(fields, 3):
+        return cut(fields, 3)
+    offset = fields[OFFSET]
+    service_access_points = be16(view, offset)
+    if service_access_points == 0x4242:
+        fields[PROTOCOL] = P_STP
+        fields[OFFSET] = offset + 3
+    elif service_access_points == 0xFEFE:
+        fields[PROTOCOL] = P_ISIS
+        fields[OFFSET] = offset + 3
+    elif service_access_points == 0xAAAA and u8(view, offset + 2) == 3:
+        return snap(view, fields)
+    elif service_access_points != 0xFFFF:
+        # 0xFFFF is IPX without LLC: there is no header to pass.
+        control = u8(view, offset + 2)
+        fields[OFFSET] = offset + 3
+        if control & 3 != 3:
+            if not fits(fields, 1):
+                return cut(fields, 1)
+            fields[OFFSET] = offset + 4
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def snap(view, fields):
+    """Decode the SNAP header at the cursor, LLC included."""
+    if not fits(fields, 8):
+        return cut(fields, 8)
+    offset = fields[OFFSET]
+    organization = (be16(view, offset + 3) << 8) | u8(view, offset + 5)
+    protocol = be16(view, offset + 6)
+    fields[OFFSET] = offset + 8
+    if organization == 0x00000C and protocol == 0x010B:
+        fields[PROTOCOL] = P_STP
+        return DONE
+    if (organization == 0 or organization == 0x0000F8) and protocol > 1500:
+        fields[PROTOCOL] = P_OTHER
+        fields[ETHERTYPE] = protocol
+        return NETWORK
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def cooked(view, fields, version):
+    """Decode the pseudo header of Linux cooked captures, `version` 1 or 2.
+
+    Only the sender's address is in it, so the receiver's stays 0 without a network layer.
+    """
+    size_bytes = 16 if version == 1 else 20
+    if not fits(fields, size_bytes):
+        return cut(fields, size_bytes)
+    offset = fields[OFFSET]
+    protocol = be16(view, offset + (14 if version == 1 else 0))
+    hardware = be16(view, offset + (2 if version == 1 else 8))
+    address_size = be16(view, offset + 4) if version == 1 else u8(view, offset + 11)
+    if address_size == 6:
+        address = offset + (6 if version == 1 else 12)
+        fields[SRC_LO] = (be32(view, address) << 16) | be16(view, address + 4)
+    fields[SRC_HI] = MAC_HI
+    fields[DST_HI] = MAC_HI
+    fields[OFFSET] = offset + size_bytes
+    # Netlink (824) and radio captures put other numbers where the Ethertype is.
+    if hardware == 824 or 801 <= hardware <= 803:
+        return DONE
+    if protocol == 0x0004:
+        fields[ETHERTYPE] = 0
+        return LLC
+    fields[ETHERTYPE] = protocol
+    if protocol <= 1500:
+        return DONE
+    return next_by_ethertype(view, fields)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def loopback(view, fields):
+    """Decode the address family of BSD loopback captures, written in either byte order."""
+    if not fits(fields, 4):
+        return cut(fields, 4)
+    offset = fields[OFFSET]
+    high = be16(view, offset)
+    family = be16(view, offset + 2) if high == 0 else le16(view, offset)
+    if high != 0 and be16(view, offset + 2) != 0:
+        return DONE
+    fields[OFFSET] = offset + 4
+    if family == 2:
+        fields[ETHERTYPE] = 0x0800
+        return IPV4
+    if family == 24 or family == 28 or family == 30 or family == 10:
+        fields[ETHERTYPE] = 0x86DD
+        return IPV6
+    return DONE

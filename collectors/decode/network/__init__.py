@@ -1,0 +1,1 @@
+"""Network layer: IPv4, IPv6 and its extension headers."""

@@ -1,0 +1,1 @@
+"""Transport layer: TCP, UDP and SCTP, and which UDP ports are looked into."""

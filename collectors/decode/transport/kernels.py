@@ -1,0 +1,119 @@
+"""TCP, UDP and SCTP.
+
+`view` is the captured bytes (uint8, 1-D, read only), `fields` the row of int64 slots of
+`fabricscope.collectors.decode.layout`, owned by `decode`. Each kernel decodes the header at the
+cursor and returns the kind of the next one.
+"""
+
+from numba import njit
+
+from fabricscope.collectors.decode.cursor.kernels import cut, fits, skip
+from fabricscope.collectors.decode.layout import (
+    DONE,
+    DST_PORT,
+    EXCUSED,
+    FLAGS,
+    GENEVE,
+    GTP_U,
+    L2TP_UDP,
+    LIMIT,
+    MPLS,
+    OFFSET,
+    ROCE_V2,
+    SRC_PORT,
+    TCP_ACK,
+    TCP_FLAGS,
+    TCP_SEQ,
+    VXLAN,
+    VXLAN_GPE,
+)
+from fabricscope.collectors.decode.read.kernels import be16, be32, u8
+from fabricscope.records import FLAG_MALFORMED
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def ports_only(view, fields, size_bytes):
+    """Keep the ports of a header of `size_bytes` that does not fit, if they were captured."""
+    if fits(fields, 4):
+        ports(view, fields)
+    return cut(fields, size_bytes)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def ports(view, fields):
+    """Decode the two ports at the cursor."""
+    both = be32(view, fields[OFFSET])
+    fields[SRC_PORT] = both >> 16
+    fields[DST_PORT] = both & 0xFFFF
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def tcp(view, fields):
+    """Decode a TCP header (RFC 9293), options skipped."""
+    if not fits(fields, 20):
+        return ports_only(view, fields, 20)
+    offset = fields[OFFSET]
+    ports(view, fields)
+    fields[TCP_SEQ] = be32(view, offset + 4)
+    fields[TCP_ACK] = be32(view, offset + 8)
+    fields[TCP_FLAGS] = u8(view, offset + 13)
+    header_size = (u8(view, offset + 12) >> 4) * 4
+    if header_size < 20:
+        fields[FLAGS] |= FLAG_MALFORMED
+        fields[OFFSET] = offset + 20
+        return DONE
+    skip(fields, header_size)
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def sctp(view, fields):
+    """Decode the common header of SCTP (RFC 9260); chunks are payload."""
+    if not fits(fields, 12):
+        return ports_only(view, fields, 12)
+    ports(view, fields)
+    fields[OFFSET] += 12
+    return DONE
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def udp(view, fields):
+    """Decode a UDP header (RFC 768) and choose what its destination port promises."""
+    if not fits(fields, 8):
+        return ports_only(view, fields, 8)
+    offset = fields[OFFSET]
+    ports(view, fields)
+    length = be16(view, offset + 4)
+    fields[OFFSET] = offset + 8
+    # Length 0: beyond 64 KiB, the IP header's length counts.
+    if length >= 8:
+        limit = offset + length
+        if limit <= fields[LIMIT]:
+            fields[LIMIT] = limit
+        elif fields[EXCUSED] == 0:
+            fields[FLAGS] |= FLAG_MALFORMED
+    elif length != 0:
+        fields[FLAGS] |= FLAG_MALFORMED
+        return DONE
+    port = fields[DST_PORT]
+    if port == 4791:
+        return ROCE_V2
+    return tunnel_by_port(port)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def tunnel_by_port(port):
+    """Return the kind of tunnel registered for the UDP destination `port`, or DONE."""
+    if port == 4789 or port == 8472:
+        return VXLAN
+    if port == 6081:
+        return GENEVE
+    if port == 4790:
+        return VXLAN_GPE
+    if port == 2152:
+        return GTP_U
+    if port == 6635:
+        return MPLS
+    if port == 1701:
+        return L2TP_UDP
+    return DONE

@@ -1,0 +1,1 @@
+"""Encapsulations: what leads from an outer packet to the one inside."""
