@@ -31,6 +31,7 @@ class Descriptor:
     """Bytes of a file descriptor as they are stored."""
 
     def __init__(self, descriptor: int, *, is_pipe: bool) -> None:
+        """Take an open descriptor, which the caller closes."""
         self.problem = ""
         self.read_bytes = 0
         self._descriptor = descriptor
@@ -74,6 +75,7 @@ class Gzip:
     """Decompresses gzip members, one after the other."""
 
     def __init__(self, stored: Descriptor) -> None:
+        """Take the compressed bytes."""
         self.problem = ""
         self._stored = stored
         self._decoder = zlib.decompressobj(wbits=31)
@@ -123,6 +125,7 @@ class Zstd:
     """Decompresses zstd frames, one after the other."""
 
     def __init__(self, stored: Descriptor) -> None:
+        """Take the compressed bytes."""
         try:
             import zstandard
         except ImportError as error:
@@ -133,8 +136,9 @@ class Zstd:
         self._stored = stored
         self._error = zstandard.ZstdError
         decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+        source: Any = stored  # of a file's methods only read() is called
         self._reader: Any = decoder.stream_reader(
-            stored, read_size=READ_BYTES, read_across_frames=True, closefd=False
+            source, read_size=READ_BYTES, read_across_frames=True, closefd=False
         )
 
     def readinto(self, buffer: memoryview) -> int:

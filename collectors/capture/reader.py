@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.collectors.capture.compression import ByteStream, Descriptor, Gzip, Zstd
-from fabricscope.collectors.capture.erf import ErfWalker
+from fabricscope.collectors.capture.erf.walker import ErfWalker
 from fabricscope.collectors.capture.formats import (
     COMPRESSIONS,
     HEAD_BYTES,
     Recognised,
     recognise,
 )
-from fabricscope.collectors.capture.pcap import PcapWalker
-from fabricscope.collectors.capture.pcapng import PcapngWalker
+from fabricscope.collectors.capture.pcap.walker import PcapWalker
+from fabricscope.collectors.capture.pcapng.walker import PcapngWalker
 from fabricscope.collectors.capture.source import MappedSource, Source, StreamSource
 from fabricscope.collectors.capture.walker import CaptureCounters, Walker
 from fabricscope.errors import CaptureError

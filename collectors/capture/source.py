@@ -63,6 +63,7 @@ class MappedSource:
     """A plain regular file, mapped and read in place; pages behind the readers are given back."""
 
     def __init__(self, descriptor: int, size_bytes: int) -> None:
+        """Map an open descriptor, which must stay open; raises OSError where that cannot be."""
         self.problem = ""
         self._descriptor = descriptor
         self._map = mmap.mmap(descriptor, size_bytes, prot=mmap.PROT_READ)
@@ -100,6 +101,7 @@ class StreamSource:
     """A pipe or decompressed stream, read into a ring of buffers; no record straddles two."""
 
     def __init__(self, stream: ByteStream, stored: Descriptor, head: bytes) -> None:
+        """Take a stream over `stored`, or `stored` itself, and the bytes it already gave."""
         self.problem = ""
         self._stream = stream
         self._stored = stored
@@ -120,7 +122,7 @@ class StreamSource:
         window.view = _read_only(buffer)
         window.position = 0
         window.stop = len(kept)
-        space = memoryview(buffer)
+        space = buffer.data
         while skip_bytes > 0 and not window.final:
             count = self._stream.readinto(space[: min(skip_bytes, len(space))])
             window.final = count == 0

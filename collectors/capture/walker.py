@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fabricscope.collectors.capture import kernels
+from fabricscope.collectors.capture import layout
 from fabricscope.collectors.capture.source import Window
 from fabricscope.records import Packets
 
@@ -36,7 +36,9 @@ class CaptureCounters:
     wire_bytes: int = 0
     unreadable_bytes: int = 0
     unreadable_records: int = 0
-    impossible_times: int = 0  # timestamps that do not fit in 64-bit nanoseconds: given as 0
+    impossible_times: int = (
+        0  # timestamps that do not fit in 64-bit nanoseconds: the one before is repeated
+    )
     ended: str = ""  # why reading stopped before the end of the file, or empty
 
 
@@ -44,15 +46,16 @@ class Walker(ABC):
     """Turns bytes into record columns; one object reads one input from its start to its end."""
 
     def __init__(self, first_tap: int) -> None:
+        """Take the number of the first tap."""
         self.taps: list[str] = []
         self.counters = CaptureCounters()
         self.done = False
         self.need_bytes = 0
         self.first_tap = first_tap
-        self.state = np.zeros(kernels.STATE_SIZE, np.int64)
-        self.layout = np.zeros(kernels.LAYOUT_SIZE, np.int64)
-        self.layout[kernels.RECORD_LIMIT] = DEFAULT_RECORD_LIMIT
-        self.layout[kernels.SPAN_LIMIT] = SPAN_BYTES
+        self.state = np.zeros(layout.STATE_SIZE, np.int64)
+        self.layout = np.zeros(layout.LAYOUT_SIZE, np.int64)
+        self.layout[layout.RECORD_LIMIT] = DEFAULT_RECORD_LIMIT
+        self.layout[layout.SPAN_LIMIT] = SPAN_BYTES
 
     @abstractmethod
     def run_kernel(self, view: NDArray[np.uint8], packets: Packets) -> None:
@@ -69,29 +72,29 @@ class Walker(ABC):
         before the next call.
         """
         state = self.state
-        state[kernels.POSITION] = window.position
-        state[kernels.STOP] = window.stop
-        state[kernels.ROW] = 0
+        state[layout.POSITION] = window.position
+        state[layout.STOP] = window.stop
+        state[layout.ROW] = 0
         self.need_bytes = 0
         while not self.done:
             self.run_kernel(window.view, packets)
-            status = state[kernels.STATUS]
-            if status == kernels.FULL:
-                if state[kernels.ROW] > 0:
+            status = state[layout.STATUS]
+            if status == layout.FULL:
+                if state[layout.ROW] > 0:
                     break
-            elif status == kernels.BLOCK:
+            elif status == layout.BLOCK:
                 self.read_block(window)
-            elif status == kernels.BAD:
+            elif status == layout.BAD:
                 self.pass_over_damage(window)
             elif window.final:
                 self._finish(window, packets)
             else:
-                self.need_bytes = int(state[kernels.NEED])
+                self.need_bytes = int(state[layout.NEED])
             if self.need_bytes:
                 break
-        window.position = int(state[kernels.POSITION])
+        window.position = int(state[layout.POSITION])
         self._count()
-        return int(state[kernels.ROW])
+        return int(state[layout.ROW])
 
     def read_block(self, window: Window) -> None:
         """Take in the block at `state[POSITION]` that the kernel leaves to its owner."""
@@ -99,38 +102,38 @@ class Walker(ABC):
 
     def pass_over_damage(self, window: Window) -> None:
         """Go on at the next believable record after the impossible one, or end here."""
-        at = int(self.state[kernels.POSITION])
-        wanted = SCAN_BYTES + int(self.layout[kernels.RECORD_LIMIT]) + SCAN_BYTES
+        at = int(self.state[layout.POSITION])
+        wanted = SCAN_BYTES + int(self.layout[layout.RECORD_LIMIT]) + SCAN_BYTES
         if not window.final and window.stop - at < wanted:
             self.need_bytes = wanted
             return
         if self._resume(window, at):
             return
         self._end(f"{self.here()} at byte {window.origin + at:,} has an impossible length")
-        self.state[kernels.UNREADABLE_BYTES] += window.stop - at
-        self.state[kernels.UNREADABLE_RECORDS] += 1
-        self.state[kernels.POSITION] = window.stop
+        self.state[layout.UNREADABLE_BYTES] += window.stop - at
+        self.state[layout.UNREADABLE_RECORDS] += 1
+        self.state[layout.POSITION] = window.stop
 
     def _finish(self, window: Window, packets: Packets) -> None:
         """Deal with the last bytes of the input, which are no complete record."""
-        at = int(self.state[kernels.POSITION])
+        at = int(self.state[layout.POSITION])
         if at == window.stop:
             self.done = True
             return
         if at < window.stop and self._resume(window, at):
             return
         where = self.here()
-        row = int(self.state[kernels.ROW])
+        row = int(self.state[layout.ROW])
         if at < window.stop:
-            self.state[kernels.ACCEPT_CUT] = 1
+            self.state[layout.ACCEPT_CUT] = 1
             self.run_kernel(window.view, packets)
-        lost_bytes = window.stop - at if self.state[kernels.ROW] == row else 0
+        lost_bytes = window.stop - at if self.state[layout.ROW] == row else 0
         self.end_cut(window, where, lost_bytes)
 
     def end_cut(self, window: Window, where: str, lost_bytes: int) -> None:
         """End at the end of the input, which is in the middle of something."""
-        self.state[kernels.UNREADABLE_BYTES] += max(lost_bytes, 0)
-        self.state[kernels.POSITION] = window.stop
+        self.state[layout.UNREADABLE_BYTES] += max(lost_bytes, 0)
+        self.state[layout.POSITION] = window.stop
         self._end(f"cut in the middle of {where} at byte {window.origin + window.stop:,}")
 
     def _resume(self, window: Window, at: int) -> bool:
@@ -139,9 +142,9 @@ class Walker(ABC):
         found = self.find_record(window.view, at + 1, scan_stop, window.stop)
         if found < 0:
             return False
-        self.state[kernels.UNREADABLE_BYTES] += found - at
-        self.state[kernels.UNREADABLE_RECORDS] += 1
-        self.state[kernels.POSITION] = found
+        self.state[layout.UNREADABLE_BYTES] += found - at
+        self.state[layout.UNREADABLE_RECORDS] += 1
+        self.state[layout.POSITION] = found
         return True
 
     def _end(self, reason: str) -> None:
@@ -150,14 +153,14 @@ class Walker(ABC):
 
     def here(self) -> str:
         """Name the record at hand, counting from 1."""
-        return f"record {int(self.state[kernels.FRAME]) + 1:,}"
+        return f"record {int(self.state[layout.FRAME]) + 1:,}"
 
     def _count(self) -> None:
         state = self.state
         counters = self.counters
-        counters.records = int(state[kernels.FRAME])
-        counters.captured_bytes = int(state[kernels.CAPTURED_BYTES])
-        counters.wire_bytes = int(state[kernels.WIRE_BYTES])
-        counters.unreadable_bytes = int(state[kernels.UNREADABLE_BYTES])
-        counters.unreadable_records = int(state[kernels.UNREADABLE_RECORDS])
-        counters.impossible_times = int(state[kernels.IMPOSSIBLE_TIMES])
+        counters.records = int(state[layout.FRAME])
+        counters.captured_bytes = int(state[layout.CAPTURED_BYTES])
+        counters.wire_bytes = int(state[layout.WIRE_BYTES])
+        counters.unreadable_bytes = int(state[layout.UNREADABLE_BYTES])
+        counters.unreadable_records = int(state[layout.UNREADABLE_RECORDS])
+        counters.impossible_times = int(state[layout.IMPOSSIBLE_TIMES])

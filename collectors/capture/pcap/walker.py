@@ -3,13 +3,14 @@
 Source: draft-ietf-opsawg-pcap; the variants of the magic number are listed in `formats`.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fabricscope.collectors.capture import kernels
+from fabricscope.collectors.capture import layout
 from fabricscope.collectors.capture.formats import IXIA_MAGICS, PCAP_MAGICS
+from fabricscope.collectors.capture.pcap.kernels import find_pcap, walk_pcap
 from fabricscope.collectors.capture.walker import (
     DEFAULT_RECORD_LIMIT,
     LARGEST_RECORD_LIMIT,
@@ -25,7 +26,7 @@ RAW_IP_TYPES: Final = (12, 14)  # what BSDs wrote for LINKTYPE_RAW
 def canonical_link_type(link_type: int) -> int:
     """Return the LINKTYPE_* for a number that may be a system's own DLT_*."""
     link_type &= LINK_TYPE_MASK
-    return kernels.LINK_RAW_IP if link_type in RAW_IP_TYPES else link_type
+    return layout.LINK_RAW_IP if link_type in RAW_IP_TYPES else link_type
 
 
 class PcapWalker(Walker):
@@ -35,17 +36,17 @@ class PcapWalker(Walker):
         """Take the file header, whose magic was recognised, and the name of the file."""
         super().__init__(first_tap)
         big_endian, fraction_ns, record_header_bytes = PCAP_MAGICS[header[:4]]
-        order = "big" if big_endian else "little"
+        order: Literal["big", "little"] = "big" if big_endian else "little"
         snap_length = int.from_bytes(header[16:20], order)
         self.taps.append(name)
-        self.layout[kernels.BIG_ENDIAN] = big_endian
-        self.layout[kernels.FRACTION_NS] = fraction_ns
-        self.layout[kernels.HEADER_BYTES] = record_header_bytes
-        self.layout[kernels.RECORD_LIMIT] = min(
+        self.layout[layout.BIG_ENDIAN] = big_endian
+        self.layout[layout.FRACTION_NS] = fraction_ns
+        self.layout[layout.HEADER_BYTES] = record_header_bytes
+        self.layout[layout.RECORD_LIMIT] = min(
             max(snap_length, DEFAULT_RECORD_LIMIT), LARGEST_RECORD_LIMIT
         )
-        self.layout[kernels.LINK_TYPE] = canonical_link_type(int.from_bytes(header[20:24], order))
-        self.layout[kernels.TAP] = first_tap
+        self.layout[layout.LINK_TYPE] = canonical_link_type(int.from_bytes(header[20:24], order))
+        self.layout[layout.TAP] = first_tap
 
     @staticmethod
     def header_bytes(head: bytes) -> int:
@@ -54,9 +55,9 @@ class PcapWalker(Walker):
 
     def run_kernel(self, view: NDArray[np.uint8], packets: Packets) -> None:
         """Append rows from `state[POSITION]` on."""
-        kernels.walk_pcap(view, *packets[:7], self.layout, self.state)
+        walk_pcap(view, *packets[:7], self.layout, self.state)
 
     def find_record(self, view: NDArray[np.uint8], start: int, scan_stop: int, stop: int) -> int:
         """Return the offset of the next believable record in [start, scan_stop), or -1."""
-        last_second = int(self.state[kernels.LAST_TIME]) // kernels.SECOND_NS
-        return int(kernels.find_pcap(view, start, scan_stop, stop, self.layout, last_second))
+        last_second = int(self.state[layout.LAST_TIME]) // layout.SECOND_NS
+        return int(find_pcap(view, start, scan_stop, stop, self.layout, last_second))

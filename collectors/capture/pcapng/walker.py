@@ -9,9 +9,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fabricscope.collectors.capture import kernels
+from fabricscope.collectors.capture import layout
 from fabricscope.collectors.capture.formats import PCAPNG_BIG, PCAPNG_LITTLE
-from fabricscope.collectors.capture.pcap import canonical_link_type
+from fabricscope.collectors.capture.pcap.walker import canonical_link_type
+from fabricscope.collectors.capture.pcapng.kernels import find_block, walk_pcapng
 from fabricscope.collectors.capture.source import Window
 from fabricscope.collectors.capture.walker import LARGEST_RECORD_LIMIT, Walker
 from fabricscope.records import Packets
@@ -37,31 +38,32 @@ class PcapngWalker(Walker):
     """
 
     def __init__(self, name: str, first_tap: int) -> None:
+        """Take the name of the file, for interfaces that have none."""
         super().__init__(first_tap)
         self._file_name = name
         self._order: ByteOrder = "little"
         self._section = b""
-        self._interfaces = np.zeros((16, kernels.IF_COLUMNS), np.int64)
+        self._interfaces = np.zeros((16, layout.IF_COLUMNS), np.int64)
         self._tap_numbers: dict[tuple[bytes, int, int, str], int] = {}
-        self.layout[kernels.RECORD_LIMIT] = LARGEST_RECORD_LIMIT
+        self.layout[layout.RECORD_LIMIT] = LARGEST_RECORD_LIMIT
 
     def run_kernel(self, view: NDArray[np.uint8], packets: Packets) -> None:
         """Append rows from `state[POSITION]` on."""
-        kernels.walk_pcapng(view, *packets[:7], self.layout, self._interfaces, self.state)
+        walk_pcapng(view, *packets[:7], self.layout, self._interfaces, self.state)
 
     def find_record(self, view: NDArray[np.uint8], start: int, scan_stop: int, stop: int) -> int:
         """Return the offset of the next believable packet block in [start, scan_stop), or -1."""
-        return int(kernels.find_block(view, start, scan_stop, stop, self.layout))
+        return int(find_block(view, start, scan_stop, stop, self.layout))
 
     def here(self) -> str:
         """Name the block at hand by the record before it."""
-        return f"the block after record {int(self.state[kernels.FRAME]):,}"
+        return f"the block after record {int(self.state[layout.FRAME]):,}"
 
     def read_block(self, window: Window) -> None:
         """Take in the section header or interface description at `state[POSITION]`."""
-        at = int(self.state[kernels.POSITION])
+        at = int(self.state[layout.POSITION])
         head = window.view[at : at + 12].tobytes()
-        is_section = head[:4] == kernels.SECTION_HEADER.to_bytes(4, "little")
+        is_section = head[:4] == layout.SECTION_HEADER.to_bytes(4, "little")
         order = self._order
         if is_section:
             if head[8:12] not in (PCAPNG_LITTLE, PCAPNG_BIG):
@@ -88,41 +90,41 @@ class PcapngWalker(Walker):
             self._start_section(block, order)
         else:
             self._add_interface(block)
-        self.state[kernels.POSITION] = at + padded
+        self.state[layout.POSITION] = at + padded
 
     def _start_section(self, block: bytes, order: ByteOrder) -> None:
         """Forget the interfaces of the section before and take over the byte order."""
         self._order = order
         self._section = block[24:-4]
-        self.layout[kernels.BIG_ENDIAN] = order == "big"
-        self.layout[kernels.INTERFACES] = 0
+        self.layout[layout.BIG_ENDIAN] = order == "big"
+        self.layout[layout.INTERFACES] = 0
 
     def _add_interface(self, block: bytes) -> None:
         """Append a row to the interface table; records of interfaces beyond the bound are lost."""
-        number = int(self.layout[kernels.INTERFACES])
+        number = int(self.layout[layout.INTERFACES])
         if number == MAX_INTERFACES:
             return
         if number == len(self._interfaces):
             self._interfaces = np.concatenate((self._interfaces, np.zeros_like(self._interfaces)))
         names = {OPTION_IF_NAME: "", OPTION_IF_DESCRIPTION: ""}
         row = self._interfaces[number]
-        row[kernels.IF_EXPONENT] = DEFAULT_EXPONENT
-        row[kernels.IF_BINARY] = 0
-        row[kernels.IF_OFFSET_S] = 0
+        row[layout.IF_EXPONENT] = DEFAULT_EXPONENT
+        row[layout.IF_BINARY] = 0
+        row[layout.IF_OFFSET_S] = 0
         for code, value in read_options(block[16:-4], self._order):
             if code in names:
                 names[code] = printable(value)
             elif code == OPTION_IF_TSRESOL and len(value) == 1:
-                row[kernels.IF_EXPONENT] = value[0] & 0x7F
-                row[kernels.IF_BINARY] = value[0] >> 7
+                row[layout.IF_EXPONENT] = value[0] & 0x7F
+                row[layout.IF_BINARY] = value[0] >> 7
             elif code == OPTION_IF_TSOFFSET and len(value) == 8:
-                row[kernels.IF_OFFSET_S] = int.from_bytes(value, self._order, signed=True)
+                row[layout.IF_OFFSET_S] = int.from_bytes(value, self._order, signed=True)
         link_type = canonical_link_type(int.from_bytes(block[8:10], self._order))
-        row[kernels.IF_LINK_TYPE] = link_type
-        row[kernels.IF_SNAP_LENGTH] = int.from_bytes(block[12:16], self._order)
+        row[layout.IF_LINK_TYPE] = link_type
+        row[layout.IF_SNAP_LENGTH] = int.from_bytes(block[12:16], self._order)
         name = names[OPTION_IF_NAME] or names[OPTION_IF_DESCRIPTION]
-        row[kernels.IF_TAP] = self.first_tap + self._tap_number(number, link_type, name)
-        self.layout[kernels.INTERFACES] = number + 1
+        row[layout.IF_TAP] = self.first_tap + self._tap_number(number, link_type, name)
+        self.layout[layout.INTERFACES] = number + 1
 
     def _tap_number(self, interface: int, link_type: int, name: str) -> int:
         """Return the index into `taps` of an interface; beyond the bound all share the last."""

@@ -1,0 +1,1 @@
+"""ERF, the record format of Endace cards."""

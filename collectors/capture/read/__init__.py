@@ -1,0 +1,1 @@
+"""Integers in the bytes of a capture."""
