@@ -1,0 +1,1 @@
+"""Packets in, tables out: flows, RDMA, applications, behaviour, findings. No I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Which queue pair a packet belongs to, and which two directions are one connection."""

@@ -1,0 +1,187 @@
+"""Finding a packet's queue pair, and pairing the two directions of a connection."""
+
+import numpy as np
+from numba import njit
+
+from fabricscope.analyzers.flows.kernels import mix, tunnel_key_of
+from fabricscope.analyzers.rdma.layout import CURSOR_SLOTS, NO_MESSAGE, PAIR_SCAN
+from fabricscope.analyzers.rdma.sequence.kernels import find_hole, psn_distance
+
+_UD = 3
+_CNP = 0x81
+
+
+@njit(cache=True, nogil=True)
+def _host_hash(src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
+    return mix(mix(mix(mix(src_hi, src_lo), dst_hi), dst_lo), tunnel_key)
+
+
+@njit(cache=True, nogil=True)
+def _same_hosts(qp, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
+    return (
+        qp.src_lo == src_lo
+        and qp.dst_lo == dst_lo
+        and qp.src_hi == src_hi
+        and qp.dst_hi == dst_hi
+        and qp.tunnel_key == tunnel_key
+    )
+
+
+@njit(cache=True, nogil=True)
+def _head_of(state, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
+    """Return the place in `pairs` of these two hosts: theirs, or the empty one to use."""
+    mask = np.int64(state.pairs.size - 1)
+    hashed = _host_hash(src_hi, src_lo, dst_hi, dst_lo, tunnel_key)
+    place = np.int64(hashed & np.uint64(mask))
+    while state.pairs[place] != 0:
+        qp = state.qps[state.pairs[place] - 1]
+        if _same_hosts(qp, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
+            break
+        place = (place + 1) & mask
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _open(state, packets, i, tunnel_key, source_qp, flow):
+    slot = state.cursor[CURSOR_SLOTS]
+    if slot >= state.qps.size:
+        state.counters[0] += 1
+        return np.int64(-1)
+    state.cursor[CURSOR_SLOTS] = slot + 1
+    qp = state.qps[slot]
+    qp.src_hi = packets.src_hi[i]
+    qp.src_lo = packets.src_lo[i]
+    qp.dst_hi = packets.dst_hi[i]
+    qp.dst_lo = packets.dst_lo[i]
+    qp.tunnel_key = tunnel_key
+    qp.dest_qp = packets.dest_qp[i]
+    qp.source_qp = source_qp
+    qp.paired = -1
+    qp.first_ns = packets.time_ns[i]
+    qp.service = 255 if packets.opcode[i] == _CNP else packets.opcode[i] >> 5
+    qp.transport = packets.protocol[i]
+    qp.open_operation = NO_MESSAGE
+    qp.head = -1
+    qp.tail = -1
+    qp.first_frame = packets.frame[i]
+    qp.flow = flow
+    qp.udp_port = packets.src_port[i]
+    qp.tap = packets.tap[i]
+    place = _head_of(state, qp.src_hi, qp.src_lo, qp.dst_hi, qp.dst_lo, tunnel_key)
+    qp.pair_next = state.pairs[place] - 1
+    state.pairs[place] = slot + 1
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def find_queue_pair(state, packets, i, flow, side):
+    """Return the slot of packet `i`'s direction, opened if it is new; -1 when the table is full.
+
+    flow, side: what the flow table found; the queue pair seen there last is tried first.
+    """
+    dest_qp = packets.dest_qp[i]
+    source_qp = np.uint32(0)
+    if packets.opcode[i] >> 5 == _UD:
+        source_qp = packets.source_qp[i]
+    tunnel_key = np.uint64(0)
+    if packets.tunnel_kinds[i] != 0:
+        tunnel_key = tunnel_key_of(
+            packets.tunnel_kinds[i], packets.tunnel_ids_low[i], packets.tunnel_ids_high[i]
+        )
+    src_hi = packets.src_hi[i]
+    src_lo = packets.src_lo[i]
+    dst_hi = packets.dst_hi[i]
+    dst_lo = packets.dst_lo[i]
+    hint = np.int64(2 * flow + side)
+    if flow >= 0:
+        slot = np.int64(state.hints[hint]) - 1
+        if slot >= 0:
+            qp = state.qps[slot]
+            if (
+                qp.dest_qp == dest_qp
+                and qp.source_qp == source_qp
+                and _same_hosts(qp, src_hi, src_lo, dst_hi, dst_lo, tunnel_key)
+            ):
+                return slot
+    mask = np.int64(state.index.size - 1)
+    hashed = _host_hash(src_hi, src_lo, dst_hi, dst_lo, tunnel_key)
+    hashed = mix(hashed, (np.uint64(source_qp) << np.uint64(32)) | np.uint64(dest_qp))
+    place = np.int64(hashed & np.uint64(mask))
+    while state.index[place] != 0:
+        slot = np.int64(state.index[place]) - 1
+        qp = state.qps[slot]
+        if (
+            qp.dest_qp == dest_qp
+            and qp.source_qp == source_qp
+            and _same_hosts(qp, src_hi, src_lo, dst_hi, dst_lo, tunnel_key)
+        ):
+            if flow >= 0:
+                state.hints[hint] = slot + 1
+            return slot
+        place = (place + 1) & mask
+    slot = _open(state, packets, i, tunnel_key, source_qp, flow)
+    if slot >= 0:
+        state.index[place] = slot + 1
+        if flow >= 0:
+            state.hints[hint] = slot + 1
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def _expects(state, slot, psn, nak):
+    """Return since when `slot` waits for an answer about `psn`, -1 if it does not."""
+    qp = state.qps[slot]
+    if nak:
+        row = 2 * slot
+        behind = -psn_distance(psn, state.trackers[row].next)
+        if find_hole(state, row, psn) >= 0 or (qp.queued > 0 and 0 < behind <= 4096):
+            return qp.last_data_ns
+        return np.int64(-1)
+    entry = np.int64(qp.head)
+    while entry >= 0:
+        waiting = state.queue[entry]
+        if waiting.psn == psn:
+            return waiting.time_ns
+        entry = np.int64(waiting.next)
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def pair_directions(state, one, other):
+    """Declare two slots to be the two directions of one connection."""
+    state.qps[one].paired = other
+    state.qps[other].paired = one
+
+
+@njit(cache=True, nogil=True)
+def answered_direction(state, slot, psn, nak):
+    """Return the slot whose data an answer with `psn` seen on `slot` is about, -1 if unknown.
+
+    A known pair is used. Else every unpaired direction between the same hosts the other way that
+    waits for just this PSN is a candidate: one alone makes a pair; of several the one that has
+    waited longest is used for this answer only.
+    """
+    qp = state.qps[slot]
+    if qp.paired >= 0:
+        return np.int64(qp.paired)
+    place = _head_of(state, qp.dst_hi, qp.dst_lo, qp.src_hi, qp.src_lo, qp.tunnel_key)
+    candidate = np.int64(state.pairs[place]) - 1
+    best = np.int64(-1)
+    best_ns = np.int64(0)
+    matches = 0
+    for _ in range(PAIR_SCAN):
+        if candidate < 0:
+            break
+        if state.qps[candidate].paired < 0:
+            since = _expects(state, candidate, psn, nak)
+            if since >= 0:
+                matches += 1
+                if best < 0 or since < best_ns:
+                    best = candidate
+                    best_ns = since
+        candidate = np.int64(state.qps[candidate].pair_next)
+    if matches == 1:
+        pair_directions(state, slot, best)
+    elif matches > 1:
+        state.counters[2] += 1
+    return best

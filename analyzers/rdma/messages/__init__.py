@@ -1,0 +1,1 @@
+"""Messages of a queue pair: first packet to last, and to the acknowledgement."""

@@ -1,0 +1,1 @@
+"""What acknowledgements, NAKs and repetitions say about loss."""

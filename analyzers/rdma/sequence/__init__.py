@@ -1,0 +1,1 @@
+"""PSN order of one direction: what is new, missing, late or repeated."""

@@ -1,0 +1,1 @@
+"""Histograms with logarithmic buckets: how percentiles are kept in bounded memory."""
