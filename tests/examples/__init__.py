@@ -1,0 +1,1 @@
+"""Example inputs that several areas' tests share."""
