@@ -24,15 +24,14 @@ BAD: Final = 2  # the record at POSITION claims an impossible length
 BLOCK: Final = 3  # pcapng: a section header or interface description stands at POSITION
 
 # Indexes into `layout`, int64: what the file header says about every record.
-BIG_ENDIAN: Final = 0
-HEADER_BYTES: Final = 1  # pcap record header
-FRACTION_NS: Final = 2  # nanoseconds per unit of the second half of a pcap timestamp
-RECORD_LIMIT: Final = 3  # most bytes that one record (pcapng: block) may claim
-SPAN_LIMIT: Final = 4  # most bytes of the view that one call walks over
-LINK_TYPE: Final = 5
-TAP: Final = 6
-INTERFACES: Final = 7  # pcapng: interfaces of the section so far
-LAYOUT_SIZE: Final = 8
+HEADER_BYTES: Final = 0  # pcap record header
+FRACTION_NS: Final = 1  # nanoseconds per unit of the second half of a pcap timestamp
+RECORD_LIMIT: Final = 2  # most bytes that one record (pcapng: block) may claim
+SPAN_LIMIT: Final = 3  # most bytes of the view that one call walks over
+LINK_TYPE: Final = 4
+TAP: Final = 5
+INTERFACES: Final = 6  # pcapng: interfaces of the section so far
+LAYOUT_SIZE: Final = 7
 
 # Columns of the pcapng interface table, int64, one row an interface.
 IF_LINK_TYPE: Final = 0

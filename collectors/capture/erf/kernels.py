@@ -122,8 +122,8 @@ def walk_erf(
         else:
             captured = min(captured, wire)  # records are padded to a multiple of 8 bytes
         state[FRAME] += 1
-        time_ns[row] = load_u32(view, position + 4, False) * SECOND_NS + (
-            (load_u32(view, position, False) * SECOND_NS + HALF_FRACTION) >> 32
+        time_ns[row] = load_u32(view, position + 4, None) * SECOND_NS + (
+            (load_u32(view, position, None) * SECOND_NS + HALF_FRACTION) >> 32
         )
         state[LAST_TIME] = time_ns[row]
         frame[row] = state[FRAME]

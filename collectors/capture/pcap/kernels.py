@@ -13,7 +13,6 @@ from fabricscope.collectors.capture.erf.kernels import unwrap_erf
 from fabricscope.collectors.capture.layout import (
     ACCEPT_CUT,
     BAD,
-    BIG_ENDIAN,
     CAPTURED_BYTES,
     FRACTION_NS,
     FRAME,
@@ -55,10 +54,10 @@ def walk_pcap(
     tap: Numbers,
     link_type: Numbers,
     layout: State,
+    big_endian: bool | None,
     state: State,
 ) -> None:
     """Fill one row per pcap record until the rows, the span or the bytes run out."""
-    big_endian = layout[BIG_ENDIAN] != 0
     header_bytes = layout[HEADER_BYTES]
     fraction_ns = layout[FRACTION_NS]
     record_limit = layout[RECORD_LIMIT]
@@ -120,11 +119,12 @@ def walk_pcap(
 
 
 @njit(cache=True, nogil=True)
-def plausible_pcap(view: Bytes, at: int, stop: int, layout: State, last_second: int) -> int:
+def plausible_pcap(
+    view: Bytes, at: int, stop: int, layout: State, big_endian: bool | None, last_second: int
+) -> int:
     """Return the offset after the record at `at` if its header is believable, else -1."""
     if at + layout[HEADER_BYTES] > stop:
         return -1
-    big_endian = layout[BIG_ENDIAN] != 0
     second = load_u32(view, at, big_endian)
     if abs(second - last_second) > 3_600:
         return -1
@@ -141,16 +141,22 @@ def plausible_pcap(view: Bytes, at: int, stop: int, layout: State, last_second: 
 
 @njit(cache=True, nogil=True)
 def find_pcap(
-    view: Bytes, start: int, scan_stop: int, stop: int, layout: State, last_second: int
+    view: Bytes,
+    start: int,
+    scan_stop: int,
+    stop: int,
+    layout: State,
+    big_endian: bool | None,
+    last_second: int,
 ) -> int:
     """Return the offset of the next believable pcap record in [start, scan_stop), or -1.
 
     Believable: its own header is, and the record after it is too or begins at `stop` exactly.
     """
     for at in range(start, scan_stop):
-        after = plausible_pcap(view, at, stop, layout, last_second)
+        after = plausible_pcap(view, at, stop, layout, big_endian, last_second)
         if after < 0:
             continue
-        if after == stop or plausible_pcap(view, after, stop, layout, last_second) >= 0:
+        if after == stop or plausible_pcap(view, after, stop, layout, big_endian, last_second) >= 0:
             return at
     return -1

@@ -39,7 +39,7 @@ class PcapWalker(Walker):
         order: Literal["big", "little"] = "big" if big_endian else "little"
         snap_length = int.from_bytes(header[16:20], order)
         self.taps.append(name)
-        self.layout[layout.BIG_ENDIAN] = big_endian
+        self._big_endian = True if big_endian else None
         self.layout[layout.FRACTION_NS] = fraction_ns
         self.layout[layout.HEADER_BYTES] = record_header_bytes
         self.layout[layout.RECORD_LIMIT] = min(
@@ -55,9 +55,11 @@ class PcapWalker(Walker):
 
     def run_kernel(self, view: NDArray[np.uint8], packets: Packets) -> None:
         """Append rows from `state[POSITION]` on."""
-        walk_pcap(view, *packets[:7], self.layout, self.state)
+        walk_pcap(view, *packets[:7], self.layout, self._big_endian, self.state)
 
     def find_record(self, view: NDArray[np.uint8], start: int, scan_stop: int, stop: int) -> int:
         """Return the offset of the next believable record in [start, scan_stop), or -1."""
         last_second = int(self.state[layout.LAST_TIME]) // layout.SECOND_NS
-        return int(find_pcap(view, start, scan_stop, stop, self.layout, last_second))
+        return int(
+            find_pcap(view, start, scan_stop, stop, self.layout, self._big_endian, last_second)
+        )

@@ -13,7 +13,6 @@ from fabricscope.collectors.capture.erf.kernels import unwrap_erf
 from fabricscope.collectors.capture.layout import (
     ACCEPT_CUT,
     BAD,
-    BIG_ENDIAN,
     BLOCK,
     CAPTURED_BYTES,
     ENHANCED_PACKET,
@@ -114,6 +113,7 @@ def walk_pcapng(
     tap: Numbers,
     link_type: Numbers,
     layout: State,
+    big_endian: bool | None,
     interfaces: State,
     state: State,
 ) -> None:
@@ -123,7 +123,6 @@ def walk_pcapng(
     may leave POSITION beyond STOP: these bytes are to be passed over when they come. A record
     with an impossible timestamp, or none, gets the time of the record before it.
     """
-    big_endian = layout[BIG_ENDIAN] != 0
     record_limit = layout[RECORD_LIMIT]
     position = state[POSITION]
     stop = state[STOP]
@@ -227,12 +226,13 @@ def walk_pcapng(
 
 
 @njit(cache=True, nogil=True)
-def find_block(view: Bytes, start: int, scan_stop: int, stop: int, layout: State) -> int:
+def find_block(
+    view: Bytes, start: int, scan_stop: int, stop: int, layout: State, big_endian: bool | None
+) -> int:
     """Return the offset of the next believable pcapng block in [start, scan_stop), or -1.
 
     Believable: a kind of packet block whose two length fields agree.
     """
-    big_endian = layout[BIG_ENDIAN] != 0
     for at in range(start, scan_stop):
         if at + 12 > stop:
             return -1

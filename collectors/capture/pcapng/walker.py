@@ -42,6 +42,7 @@ class PcapngWalker(Walker):
         super().__init__(first_tap)
         self._file_name = name
         self._order: ByteOrder = "little"
+        self._big_endian: bool | None = None
         self._section = b""
         self._interfaces = np.zeros((16, layout.IF_COLUMNS), np.int64)
         self._tap_numbers: dict[tuple[bytes, int, int, str], int] = {}
@@ -49,11 +50,11 @@ class PcapngWalker(Walker):
 
     def run_kernel(self, view: NDArray[np.uint8], packets: Packets) -> None:
         """Append rows from `state[POSITION]` on."""
-        walk_pcapng(view, *packets[:7], self.layout, self._interfaces, self.state)
+        walk_pcapng(view, *packets[:7], self.layout, self._big_endian, self._interfaces, self.state)
 
     def find_record(self, view: NDArray[np.uint8], start: int, scan_stop: int, stop: int) -> int:
         """Return the offset of the next believable packet block in [start, scan_stop), or -1."""
-        return int(find_block(view, start, scan_stop, stop, self.layout))
+        return int(find_block(view, start, scan_stop, stop, self.layout, self._big_endian))
 
     def here(self) -> str:
         """Name the block at hand by the record before it."""
@@ -96,7 +97,7 @@ class PcapngWalker(Walker):
         """Forget the interfaces of the section before and take over the byte order."""
         self._order = order
         self._section = block[24:-4]
-        self.layout[layout.BIG_ENDIAN] = order == "big"
+        self._big_endian = True if order == "big" else None
         self.layout[layout.INTERFACES] = 0
 
     def _add_interface(self, block: bytes) -> None:
