@@ -1,0 +1,69 @@
+"""The tests mirror the sources, so that nobody has to search for the test of a module."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+FOLDERS = ("analyzers", "collectors", "dashboard", "topology", "src/fabricscope")
+
+EXCEPTIONS: dict[str, str] = {}
+"""Modules that need no tests of their own, each with the reason."""
+
+
+def _list_sources(repository: Path) -> list[str]:
+    """List modules with something to test: one that holds a function, packages' own files aside."""
+    modules = []
+    for folder in FOLDERS:
+        for path in sorted((repository / folder).rglob("*.py")):
+            name = path.relative_to(repository).as_posix()
+            linked = any(parent.is_symlink() for parent in path.parents)
+            if path.name == "__init__.py" or linked or not _has_function(path):
+                continue
+            modules.append(name)
+    return modules
+
+
+def _has_function(path: Path) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree))
+
+
+def _twins(module: str) -> list[str]:
+    """Return where the tests of a module may be: its own file, or its whole folder's."""
+    path = Path(module.removeprefix("src/fabricscope/"))
+    folder = Path("tests") / path.parent
+    twins = [folder / f"test_{path.name}"]
+    if path.parent.name:
+        twins.append(folder.parent / f"test_{folder.name}.py")
+    return [twin.as_posix() for twin in twins]
+
+
+def test_every_module_has_tests_of_its_name(repository: Path) -> None:
+    missing = [
+        f"{module}: neither {' nor '.join(_twins(module))}"
+        for module in _list_sources(repository)
+        if module not in EXCEPTIONS
+        and not any((repository / twin).is_file() for twin in _twins(module))
+    ]
+    assert not missing, "modules without tests:\n" + "\n".join(missing)
+
+
+def test_exceptions_are_still_needed(repository: Path) -> None:
+    sources = set(_list_sources(repository))
+    assert set(EXCEPTIONS) <= sources, "an exception names a module that is gone"
+
+
+@pytest.mark.parametrize(
+    ("module", "twins"),
+    [
+        (
+            "collectors/capture/pcap.py",
+            ["tests/collectors/capture/test_pcap.py", "tests/collectors/test_capture.py"],
+        ),
+        ("src/fabricscope/cli/screen.py", ["tests/cli/test_screen.py", "tests/test_cli.py"]),
+        ("src/fabricscope/records.py", ["tests/test_records.py"]),
+    ],
+)
+def test_twins_are_named_by_path(module: str, twins: list[str]) -> None:
+    assert _twins(module) == twins
