@@ -4,7 +4,18 @@ import numpy as np
 from numba import njit
 
 from fabricscope.collectors.decode import layout
+from fabricscope.collectors.decode.framing.kernels import (
+    cooked_v1,
+    cooked_v2,
+    hdlc,
+    loopback,
+    ppp,
+    pppoe,
+)
+from fabricscope.collectors.decode.gre.kernels import erspan_2, erspan_3, gre
+from fabricscope.collectors.decode.labels.kernels import mpls
 from fabricscope.collectors.decode.layout import (
+    AUTHENTICATION,
     BLOCK_ROWS,
     COOKED_1,
     COOKED_2,
@@ -12,47 +23,69 @@ from fabricscope.collectors.decode.layout import (
     DSCP,
     ECN,
     END,
+    ERSPAN_2,
+    ERSPAN_3,
     ETHERNET,
     EXTENSION,
     FIRST_IP,
     FLAGS,
+    GENEVE,
+    GRE,
+    GTP_U,
+    GUE,
+    HDLC,
     INFINIBAND,
+    IP_IN_IP,
     IPV4,
     IPV6,
+    L2TP_IP,
+    L2TP_UDP,
+    LAST_LINK_KIND,
     LIMIT,
     LLC,
     LOOPBACK,
     MAX_HEADERS,
+    MPLS,
     NETWORK,
+    NSH,
     OFFSET,
     OUTER_IP,
     PAYLOAD_LENGTH,
+    PPP,
+    PPPOE,
     ROCE_V1,
     ROCE_V2,
-    SCTP,
-    SLOTS,
+    SCRATCH_SIZE,
     START,
     TCP,
     TRAFFIC_CLASS,
     UDP,
     VERSION,
     VLAN,
+    VXLAN,
+    VXLAN_GPE,
 )
-from fabricscope.collectors.decode.link.kernels import (
-    cooked,
-    ethernet,
-    llc,
-    loopback,
-    next_by_ethertype,
-)
+from fabricscope.collectors.decode.link.kernels import ethernet, llc, next_by_ethertype, vn_tag
 from fabricscope.collectors.decode.network.kernels import (
+    authentication,
     ip_by_version,
+    ip_in_ip,
     ipv4,
     ipv6,
     ipv6_extension,
 )
 from fabricscope.collectors.decode.rdma.kernels import infiniband, roce_v1, roce_v2
 from fabricscope.collectors.decode.transport.kernels import sctp, tcp, udp
+from fabricscope.collectors.decode.tunnels.kernels import (
+    geneve,
+    gtp_u,
+    gue,
+    l2tp_session,
+    l2tp_udp,
+    nsh,
+    vxlan,
+    vxlan_gpe,
+)
 from fabricscope.records import FLAG_TOO_DEEP, FLAG_TRUNCATED, NO_VLAN
 
 
@@ -65,7 +98,7 @@ def decode(view, packets):
     filled, with `packet_offset` and `captured_length` inside `view`; all other columns of every
     row are written. No byte outside a row's record is read.
     """
-    decode_blocks(view, packets, np.zeros((BLOCK_ROWS, SLOTS), np.int64))
+    decode_blocks(view, packets, np.zeros(SCRATCH_SIZE, np.int64))
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -74,13 +107,13 @@ def decode_blocks(view, packets, block):
     rows = packets.time_ns.size
     for first in range(0, rows, BLOCK_ROWS):
         count = min(BLOCK_ROWS, rows - first)
+        block[:] = 0
         for at in range(count):
             row = first + at
             start = packets.packet_offset[row]
             captured = np.int64(packets.captured_length[row])
             wire = np.int64(packets.wire_length[row])
-            fields = block[at]
-            fields[:] = 0
+            fields = block[at:]
             fields[START] = start
             fields[OFFSET] = start
             fields[END] = start + captured
@@ -95,7 +128,7 @@ def decode_blocks(view, packets, block):
         write_block(block, packets, first, count)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def finish(fields):
     """Turn the position slots and the traffic class into what their columns hold."""
     payload_length = fields[LIMIT] - fields[OFFSET]
@@ -126,10 +159,14 @@ def first_header(link_type):
         return LOOPBACK
     if link_type == 247:
         return INFINIBAND
+    if link_type == 9 or link_type == 50:
+        return PPP
+    if link_type == 104:
+        return HDLC
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def walk(view, fields, kind):
     """Decode header after header from `kind` on, until nothing known follows."""
     for _ in range(MAX_HEADERS):
@@ -145,38 +182,86 @@ def walk(view, fields, kind):
             kind = roce_v2(view, fields)
         elif kind == TCP:
             kind = tcp(view, fields)
+        elif kind == VXLAN:
+            kind = vxlan(view, fields)
         elif kind == DONE:
             return
-        elif kind == SCTP:
-            kind = sctp(view, fields)
-        elif kind == NETWORK:
-            kind = next_by_ethertype(view, fields)
-        elif kind == ROCE_V1:
-            kind = roce_v1(view, fields)
-        elif kind == INFINIBAND:
-            kind = infiniband(view, fields)
-        elif kind == EXTENSION:
-            kind = ipv6_extension(view, fields)
-        elif kind == LLC:
-            kind = llc(view, fields)
-        elif kind == VERSION:
-            kind = ip_by_version(view, fields)
-        elif kind == COOKED_1:
-            kind = cooked(view, fields, 1)
-        elif kind == COOKED_2:
-            kind = cooked(view, fields, 2)
-        elif kind == LOOPBACK:
-            kind = loopback(view, fields)
+        elif kind <= LAST_LINK_KIND:
+            kind = link_header(view, fields, kind)
         else:
-            return
+            kind = inner_header(view, fields, kind)
     fields[FLAGS] |= FLAG_TOO_DEEP
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def link_header(view, fields, kind):
+    """Decode one of the rarer headers below the network layer."""
+    if kind == NETWORK:
+        return next_by_ethertype(view, fields)
+    if kind == ROCE_V1:
+        return roce_v1(view, fields)
+    if kind == INFINIBAND:
+        return infiniband(view, fields)
+    if kind == LLC:
+        return llc(view, fields)
+    if kind == VERSION:
+        return ip_by_version(view, fields)
+    if kind == COOKED_1:
+        return cooked_v1(view, fields)
+    if kind == COOKED_2:
+        return cooked_v2(view, fields)
+    if kind == LOOPBACK:
+        return loopback(view, fields)
+    if kind == PPP:
+        return ppp(view, fields)
+    if kind == PPPOE:
+        return pppoe(view, fields)
+    if kind == HDLC:
+        return hdlc(view, fields)
+    return vn_tag(view, fields)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def inner_header(view, fields, kind):
+    """Decode one of the rarer headers above the network layer."""
+    if kind == GRE:
+        return gre(view, fields)
+    if kind == ERSPAN_2:
+        return erspan_2(view, fields)
+    if kind == ERSPAN_3:
+        return erspan_3(view, fields)
+    if kind == GENEVE:
+        return geneve(view, fields)
+    if kind == MPLS:
+        return mpls(view, fields)
+    if kind == EXTENSION:
+        return ipv6_extension(view, fields)
+    if kind == IP_IN_IP:
+        return ip_in_ip(fields)
+    if kind == GTP_U:
+        return gtp_u(view, fields)
+    if kind == VXLAN_GPE:
+        return vxlan_gpe(view, fields)
+    if kind == NSH:
+        return nsh(view, fields)
+    if kind == AUTHENTICATION:
+        return authentication(view, fields)
+    if kind == GUE:
+        return gue(view, fields)
+    if kind == L2TP_IP:
+        return l2tp_session(view, fields)
+    if kind == L2TP_UDP:
+        return l2tp_udp(view, fields)
+    return sctp(view, fields)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
 def write_column(column, block, slot, first, count):
     """Copy `slot` of the first `count` rows of `block` to `column` from row `first` on."""
+    values = block[slot : slot + count]
+    rows = column[first : first + count]
     for at in range(count):
-        column[first + at] = block[at, slot]
+        rows[at] = values[at]
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")

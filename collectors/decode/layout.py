@@ -11,54 +11,54 @@ import numpy as np
 
 from fabricscope import records
 
+BLOCK_ROWS: Final = 32
+"""Rows decoded before their columns are written; their slots lie side by side in the L1 cache."""
+
 # Position in the packet ---------------------------------------------------------------------
-START: Final = 0  # first captured byte of the record, index into the view
-END: Final = 1  # one past the last captured byte
-OFFSET: Final = 2  # the next header
-LIMIT: Final = 3  # one past the packet by its headers' own lengths; may lie behind END
-FIRST_IP: Final = 4  # the outermost IP header, -1 before one is seen
-OUTER_IP: Final = 5  # the same once a tunnel header followed it, -1 before
-LEVELS: Final = 6  # tunnel headers passed
-EXCUSED: Final = 7  # 1 where an inner length may exceed the outer: cut by a switch, fragmented
-NEXT_PROTOCOL: Final = 8  # what an extension header says follows it
+START: Final = 0 * BLOCK_ROWS  # first captured byte of the record, index into the view
+END: Final = 1 * BLOCK_ROWS  # one past the last captured byte
+OFFSET: Final = 2 * BLOCK_ROWS  # the next header
+LIMIT: Final = 3 * BLOCK_ROWS  # one past the packet by its headers' own lengths; may lie behind END
+FIRST_IP: Final = 4 * BLOCK_ROWS  # the outermost IP header, -1 before one is seen
+OUTER_IP: Final = 5 * BLOCK_ROWS  # the same once a tunnel header followed it, -1 before
+LEVELS: Final = 6 * BLOCK_ROWS  # tunnel headers passed
+EXCUSED: Final = 7 * BLOCK_ROWS  # 1 where an inner length may exceed the outer one
+NEXT_PROTOCOL: Final = 8 * BLOCK_ROWS  # what an extension header says follows it
 
 # Columns of the same name -------------------------------------------------------------------
-SRC_HI: Final = 9
-SRC_LO: Final = 10
-DST_HI: Final = 11
-DST_LO: Final = 12
-SRC_PORT: Final = 13
-DST_PORT: Final = 14
-PROTOCOL: Final = 15
-IP_PROTOCOL: Final = 16
-ETHERTYPE: Final = 17
-TRAFFIC_CLASS: Final = 18  # dscp << 2 | ecn
-TTL: Final = 19
-IP_ID: Final = 20
-VLAN: Final = 21
-FLAGS: Final = 22
-TUNNEL_KINDS: Final = 23
-TUNNEL_IDS_LOW: Final = 24
-TUNNEL_IDS_HIGH: Final = 25
-TCP_FLAGS: Final = 26
-TCP_SEQ: Final = 27
-TCP_ACK: Final = 28
-OPCODE: Final = 29
-DEST_QP: Final = 30
-PSN: Final = 31
-RDMA_FLAGS: Final = 32
-AETH: Final = 33
-DMA_LENGTH: Final = 34
-REMOTE_ADDRESS: Final = 35
-IMMEDIATE: Final = 36
-SOURCE_QP: Final = 37
-PAYLOAD_LENGTH: Final = 38
-DSCP: Final = 39
-ECN: Final = 40
-SLOTS: Final = 41
-
-BLOCK_ROWS: Final = 32
-"""Rows that are decoded before their columns are written: their slots fit the L1 cache."""
+SRC_HI: Final = 9 * BLOCK_ROWS
+SRC_LO: Final = 10 * BLOCK_ROWS
+DST_HI: Final = 11 * BLOCK_ROWS
+DST_LO: Final = 12 * BLOCK_ROWS
+SRC_PORT: Final = 13 * BLOCK_ROWS
+DST_PORT: Final = 14 * BLOCK_ROWS
+PROTOCOL: Final = 15 * BLOCK_ROWS
+IP_PROTOCOL: Final = 16 * BLOCK_ROWS
+ETHERTYPE: Final = 17 * BLOCK_ROWS
+TRAFFIC_CLASS: Final = 18 * BLOCK_ROWS  # dscp << 2 | ecn
+TTL: Final = 19 * BLOCK_ROWS
+IP_ID: Final = 20 * BLOCK_ROWS
+VLAN: Final = 21 * BLOCK_ROWS
+FLAGS: Final = 22 * BLOCK_ROWS
+TUNNEL_KINDS: Final = 23 * BLOCK_ROWS
+TUNNEL_IDS_LOW: Final = 24 * BLOCK_ROWS
+TUNNEL_IDS_HIGH: Final = 25 * BLOCK_ROWS
+TCP_FLAGS: Final = 26 * BLOCK_ROWS
+TCP_SEQ: Final = 27 * BLOCK_ROWS
+TCP_ACK: Final = 28 * BLOCK_ROWS
+OPCODE: Final = 29 * BLOCK_ROWS
+DEST_QP: Final = 30 * BLOCK_ROWS
+PSN: Final = 31 * BLOCK_ROWS
+RDMA_FLAGS: Final = 32 * BLOCK_ROWS
+AETH: Final = 33 * BLOCK_ROWS
+DMA_LENGTH: Final = 34 * BLOCK_ROWS
+REMOTE_ADDRESS: Final = 35 * BLOCK_ROWS
+IMMEDIATE: Final = 36 * BLOCK_ROWS
+SOURCE_QP: Final = 37 * BLOCK_ROWS
+PAYLOAD_LENGTH: Final = 38 * BLOCK_ROWS
+DSCP: Final = 39 * BLOCK_ROWS
+ECN: Final = 40 * BLOCK_ROWS
+SCRATCH_SIZE: Final = 41 * BLOCK_ROWS
 
 MAX_HEADERS: Final = 64
 """Headers that one packet may have, tags and extension headers each counted."""
@@ -68,43 +68,43 @@ MAX_LEVELS: Final = 8
 MAC_HI: Final = records.MAC_ADDRESS_HI - (1 << 64)
 """`MAC_ADDRESS_HI` as the int64 of the same bits."""
 
-# What the next header is --------------------------------------------------------------------
+# What the next header is: the frequent ones, the link layers, then all others ---------------
 DONE: Final = 0
 ETHERNET: Final = 1
-NETWORK: Final = 2  # whatever the Ethertype in its slot says
-IPV4: Final = 3
-IPV6: Final = 4
-UDP: Final = 5
-TCP: Final = 6
-ROCE_V2: Final = 7
-ROCE_V1: Final = 8
-INFINIBAND: Final = 9
-LLC: Final = 10
-EXTENSION: Final = 11  # of IPv6, number in NEXT_PROTOCOL
-SCTP: Final = 12
+IPV4: Final = 2
+IPV6: Final = 3
+UDP: Final = 4
+TCP: Final = 5
+ROCE_V2: Final = 6
+VXLAN: Final = 7
+NETWORK: Final = 8  # whatever the Ethertype in its slot says
+ROCE_V1: Final = 9
+INFINIBAND: Final = 10
+LLC: Final = 11
+VERSION: Final = 12  # IPv4 or IPv6 by the first four bits
 COOKED_1: Final = 13
 COOKED_2: Final = 14
 LOOPBACK: Final = 15
-VERSION: Final = 16  # IPv4 or IPv6 by the first four bits
-MPLS: Final = 17
-GRE: Final = 18
-VXLAN: Final = 19
-VXLAN_GPE: Final = 20
-GENEVE: Final = 21
-GTP_U: Final = 22
-NSH: Final = 23
-ERSPAN_1: Final = 24
-ERSPAN_2: Final = 25
-ERSPAN_3: Final = 26
-GUE: Final = 27
-L2TP_IP: Final = 28
-L2TP_UDP: Final = 29
-IP_IN_IP: Final = 30
-AUTHENTICATION: Final = 31
-PPP: Final = 32
-PPPOE: Final = 33
-VN_TAG: Final = 34
-HDLC: Final = 35
+PPP: Final = 16
+PPPOE: Final = 17
+HDLC: Final = 18
+VN_TAG: Final = 19
+LAST_LINK_KIND: Final = VN_TAG
+GRE: Final = 20
+ERSPAN_2: Final = 21
+ERSPAN_3: Final = 22
+GENEVE: Final = 23
+MPLS: Final = 24
+EXTENSION: Final = 25  # of IPv6, its number in NEXT_PROTOCOL
+IP_IN_IP: Final = 26
+GTP_U: Final = 27
+VXLAN_GPE: Final = 28
+NSH: Final = 29
+AUTHENTICATION: Final = 30
+GUE: Final = 31
+L2TP_IP: Final = 32
+L2TP_UDP: Final = 33
+SCTP: Final = 34
 
 # Protocols and tunnels by their index in the record declarations ----------------------------
 P_OTHER: Final = records.PROTOCOLS.index("other")

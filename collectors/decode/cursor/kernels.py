@@ -6,7 +6,6 @@
 from numba import njit
 
 from fabricscope.collectors.decode.layout import (
-    DONE,
     END,
     EXCUSED,
     FIRST_IP,
@@ -28,24 +27,30 @@ from fabricscope.records import (
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def fits(fields, size_bytes):
-    """Say whether a header of `size_bytes` at the cursor was captured and is in the packet."""
+    """Say whether `size_bytes` at the cursor were captured and belong to the packet."""
     stop = fields[OFFSET] + size_bytes
     return stop <= fields[END] and stop <= fields[LIMIT]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def cut(fields, size_bytes):
-    """Flag a header of `size_bytes` that does not fit: too long for the packet, or not captured.
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def has(fields, size_bytes):
+    """Say whether a header of `size_bytes` at the cursor can be read; flag the packet if not."""
+    stop = fields[OFFSET] + size_bytes
+    if stop <= fields[END] and stop <= fields[LIMIT]:
+        return True
+    overrun(fields, stop)
+    return False
 
-    Returns the header kind DONE; the cursor stays before the header.
-    """
-    if fields[OFFSET] + size_bytes > fields[LIMIT]:
+
+@njit(cache=True, nogil=True, _nrt=False)
+def overrun(fields, stop):
+    """Flag a header up to index `stop`: too long for the packet, or not captured."""
+    if stop > fields[LIMIT]:
         fields[FLAGS] |= FLAG_MALFORMED
     else:
         fields[FLAGS] |= FLAG_HEADER_CUT
-    return DONE
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -70,7 +75,7 @@ def skip(fields, size_bytes):
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def narrow(fields, limit):
     """Believe a header that says the packet ends at `limit`, an index into the view.
 

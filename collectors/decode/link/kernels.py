@@ -7,7 +7,7 @@ cursor and returns the kind of the next one.
 
 from numba import njit
 
-from fabricscope.collectors.decode.cursor.kernels import cut, fits
+from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, fits, has
 from fabricscope.collectors.decode.layout import (
     DONE,
     DST_HI,
@@ -51,15 +51,15 @@ from fabricscope.collectors.decode.layout import (
     VLAN,
     VN_TAG,
 )
-from fabricscope.collectors.decode.read.kernels import be16, be32, le16, u8
+from fabricscope.collectors.decode.read.kernels import be16, be32, u8
 from fabricscope.records import FLAG_MALFORMED
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def ethernet(view, fields):
     """Decode destination, source and Ethertype; forgets an outer network layer."""
-    if not fits(fields, 14):
-        return cut(fields, 14)
+    if not has(fields, 14):
+        return DONE
     offset = fields[OFFSET]
     fields[DST_LO] = (be32(view, offset) << 16) | be16(view, offset + 4)
     fields[SRC_LO] = (be16(view, offset + 6) << 32) | be32(view, offset + 8)
@@ -84,11 +84,9 @@ def next_by_ethertype(view, fields):
     VLAN tags are passed here, however many are stacked.
     """
     ethertype = fields[ETHERTYPE]
-    while (
-        ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200
-    ):
-        if not fits(fields, 4):
-            return cut(fields, 4)
+    while ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200:
+        if not has(fields, 4):
+            return DONE
         offset = fields[OFFSET]
         if fields[LEVELS] == 0 or (fields[LEVELS] == 1 and fields[TUNNEL_KINDS] == T_VN_TAG):
             fields[VLAN] = be16(view, offset) & 0xFFF
@@ -151,8 +149,8 @@ def trim(fields, size_bytes):
 def address_resolution(view, fields):
     """Name ARP; its message is the payload, without the padding of a short frame."""
     fields[PROTOCOL] = P_ARP
-    if not fits(fields, 8):
-        return cut(fields, 8)
+    if not has(fields, 8):
+        return DONE
     offset = fields[OFFSET]
     size_bytes = 8 + 2 * (u8(view, offset + 4) + u8(view, offset + 5))
     if offset + size_bytes > fields[LIMIT]:
@@ -165,8 +163,8 @@ def address_resolution(view, fields):
 def mac_control(view, fields):
     """Decode the opcode of PAUSE, PFC and other MAC control frames (IEEE 802.3, 31)."""
     fields[PROTOCOL] = P_MAC_CONTROL
-    if not fits(fields, 2):
-        return cut(fields, 2)
+    if not has(fields, 2):
+        return DONE
     opcode = be16(view, fields[OFFSET])
     fields[OFFSET] += 2
     if opcode == 0x0001:
@@ -182,8 +180,8 @@ def mac_control(view, fields):
 def llc(view, fields):
     """Decode LLC and SNAP: spanning tree, IS-IS, or an Ethertype behind SNAP."""
     fields[PROTOCOL] = P_LLC
-    if not fits(fields, 3):
-        return cut(fields, 3)
+    if not has(fields, 3):
+        return DONE
     offset = fields[OFFSET]
     service_access_points = be16(view, offset)
     if service_access_points == 0x4242:
@@ -199,8 +197,8 @@ def llc(view, fields):
         control = u8(view, offset + 2)
         fields[OFFSET] = offset + 3
         if control & 3 != 3:
-            if not fits(fields, 1):
-                return cut(fields, 1)
+            if not has(fields, 1):
+                return DONE
             fields[OFFSET] = offset + 4
     return DONE
 
@@ -208,8 +206,8 @@ def llc(view, fields):
 @njit(cache=True, nogil=True, _nrt=False)
 def snap(view, fields):
     """Decode the SNAP header at the cursor, LLC included."""
-    if not fits(fields, 8):
-        return cut(fields, 8)
+    if not has(fields, 8):
+        return DONE
     offset = fields[OFFSET]
     organization = (be16(view, offset + 3) << 8) | u8(view, offset + 5)
     protocol = be16(view, offset + 6)
@@ -225,51 +223,13 @@ def snap(view, fields):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def cooked(view, fields, version):
-    """Decode the pseudo header of Linux cooked captures, `version` 1 or 2.
-
-    Only the sender's address is in it, so the receiver's stays 0 without a network layer.
-    """
-    size_bytes = 16 if version == 1 else 20
-    if not fits(fields, size_bytes):
-        return cut(fields, size_bytes)
+def vn_tag(view, fields):
+    """Decode a VN-tag (IEEE 802.1BR's ancestor): its destination is the tunnel id."""
+    if not has(fields, 6):
+        return DONE
     offset = fields[OFFSET]
-    protocol = be16(view, offset + (14 if version == 1 else 0))
-    hardware = be16(view, offset + (2 if version == 1 else 8))
-    address_size = be16(view, offset + 4) if version == 1 else u8(view, offset + 11)
-    if address_size == 6:
-        address = offset + (6 if version == 1 else 12)
-        fields[SRC_LO] = (be32(view, address) << 16) | be16(view, address + 4)
-    fields[SRC_HI] = MAC_HI
-    fields[DST_HI] = MAC_HI
-    fields[OFFSET] = offset + size_bytes
-    # Netlink (824) and radio captures put other numbers where the Ethertype is.
-    if hardware == 824 or 801 <= hardware <= 803:
+    if not enter_tunnel(fields, T_VN_TAG, be16(view, offset) & 0x3FFF):
         return DONE
-    if protocol == 0x0004:
-        fields[ETHERTYPE] = 0
-        return LLC
-    fields[ETHERTYPE] = protocol
-    if protocol <= 1500:
-        return DONE
-    return next_by_ethertype(view, fields)
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def loopback(view, fields):
-    """Decode the address family of BSD loopback captures, written in either byte order."""
-    if not fits(fields, 4):
-        return cut(fields, 4)
-    offset = fields[OFFSET]
-    high = be16(view, offset)
-    family = be16(view, offset + 2) if high == 0 else le16(view, offset)
-    if high != 0 and be16(view, offset + 2) != 0:
-        return DONE
-    fields[OFFSET] = offset + 4
-    if family == 2:
-        fields[ETHERTYPE] = 0x0800
-        return IPV4
-    if family == 24 or family == 28 or family == 30 or family == 10:
-        fields[ETHERTYPE] = 0x86DD
-        return IPV6
-    return DONE
+    fields[ETHERTYPE] = be16(view, offset + 4)
+    fields[OFFSET] = offset + 6
+    return NETWORK

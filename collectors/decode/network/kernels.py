@@ -7,7 +7,7 @@ cursor and returns the kind of the next one.
 
 from numba import njit
 
-from fabricscope.collectors.decode.cursor.kernels import cut, fits, narrow, skip
+from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, has, narrow, skip
 from fabricscope.collectors.decode.layout import (
     DONE,
     DST_HI,
@@ -36,6 +36,8 @@ from fabricscope.collectors.decode.layout import (
     SRC_LO,
     SRC_PORT,
     START,
+    T_AH,
+    T_IPIP,
     TRAFFIC_CLASS,
     TTL,
 )
@@ -52,8 +54,8 @@ from fabricscope.records import (
 @njit(cache=True, nogil=True, _nrt=False)
 def ip_by_version(view, fields):
     """Tell IPv4 from IPv6 by the first four bits, where nothing before said which."""
-    if not fits(fields, 1):
-        return cut(fields, 1)
+    if not has(fields, 1):
+        return DONE
     version = u8(view, fields[OFFSET]) >> 4
     if version == 4:
         fields[ETHERTYPE] = 0x0800
@@ -73,11 +75,11 @@ def next_by_protocol(fields, protocol, unnamed):
     return IP_PROTOCOL_KINDS[protocol]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def ipv4(view, fields):
     """Decode an IPv4 header (RFC 791), options skipped."""
-    if not fits(fields, 20):
-        return cut(fields, 20)
+    if not has(fields, 20):
+        return DONE
     offset = fields[OFFSET]
     first = u8(view, offset)
     if first >> 4 != 4:
@@ -136,8 +138,8 @@ def ip_fragment(fields, position, kind):
 @njit(cache=True, nogil=True, _nrt=False)
 def ipv6(view, fields):
     """Decode the fixed header of IPv6 (RFC 8200)."""
-    if not fits(fields, 40):
-        return cut(fields, 40)
+    if not has(fields, 40):
+        return DONE
     offset = fields[OFFSET]
     first = be32(view, offset)
     if first >> 28 != 6:
@@ -175,8 +177,8 @@ def ipv6(view, fields):
 @njit(cache=True, nogil=True, _nrt=False)
 def ipv6_extension(view, fields):
     """Decode one extension header of IPv6, the one that NEXT_PROTOCOL names."""
-    if not fits(fields, 8):
-        return cut(fields, 8)
+    if not has(fields, 8):
+        return DONE
     offset = fields[OFFSET]
     this = fields[NEXT_PROTOCOL]
     following = u8(view, offset)
@@ -185,10 +187,9 @@ def ipv6_extension(view, fields):
         position = be16(view, offset + 2)
         fields[OFFSET] = offset + 8
         # An atomic fragment (RFC 6946) is a whole packet.
-        if position & 0xFFF9 != 0:
-            if ip_fragment(fields, position >> 3, EXTENSION) == DONE:
-                next_by_protocol(fields, following, P_IPV6)
-                return DONE
+        if position & 0xFFF9 != 0 and ip_fragment(fields, position >> 3, EXTENSION) == DONE:
+            next_by_protocol(fields, following, P_IPV6)
+            return DONE
     else:
         size_bytes = 8 + 8 * u8(view, offset + 1)
         if this == 0 and be16(view, offset + 2) == 0xC204:
@@ -201,3 +202,38 @@ def ipv6_extension(view, fields):
         fields[NEXT_PROTOCOL] = following
         return EXTENSION
     return next_by_protocol(fields, following, P_IPV6)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def ip_in_ip(fields):
+    """Enter IP in IP (RFC 2003, 2473, 4213); which version the protocol number has said."""
+    if not enter_tunnel(fields, T_IPIP, 0):
+        return DONE
+    return IPV4 if fields[IP_PROTOCOL] == 4 else IPV6
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def authentication(view, fields):
+    """Decode AH (RFC 4302), which hides nothing; around another IP header it is a tunnel."""
+    if not has(fields, 12):
+        return DONE
+    offset = fields[OFFSET]
+    following = u8(view, offset)
+    size_bytes = (u8(view, offset + 1) + 2) * 4
+    if size_bytes < 12:
+        fields[FLAGS] |= FLAG_MALFORMED
+        return DONE
+    fields[FLAGS] |= FLAG_SLOW_PATH
+    if not skip(fields, size_bytes):
+        return DONE
+    if following == 4 or following == 41:
+        fields[IP_PROTOCOL] = following
+        if not enter_tunnel(fields, T_AH, 0):
+            return DONE
+        return IPV4 if following == 4 else IPV6
+    is_version_6 = fields[ETHERTYPE] == 0x86DD
+    if is_version_6 and IPV6_EXTENSIONS[following]:
+        fields[NEXT_PROTOCOL] = following
+        fields[IP_PROTOCOL] = following
+        return EXTENSION
+    return next_by_protocol(fields, following, P_IPV6 if is_version_6 else P_IPV4)

@@ -8,7 +8,7 @@ annexes A16 (RoCE) and A17 (RoCE v2).
 
 from numba import njit
 
-from fabricscope.collectors.decode.cursor.kernels import cut, fits, narrow
+from fabricscope.collectors.decode.cursor.kernels import has, narrow
 from fabricscope.collectors.decode.layout import (
     AETH,
     BTH_EXTENSION_SIZE,
@@ -67,7 +67,7 @@ from fabricscope.records import (
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def roce_v2(view, fields):
     """Decode RoCE v2 at the cursor behind UDP port 4791, unless the bytes cannot be a BTH.
 
@@ -75,8 +75,8 @@ def roce_v2(view, fields):
     headers that the opcode asks for must fit. A switch or NIC may use reserved bits, and a
     fabric may use its own partition keys: only both together are taken for something else.
     """
-    if not fits(fields, BTH_SIZE):
-        return cut(fields, BTH_SIZE) if fields[LIMIT] - fields[OFFSET] >= BTH_SIZE else DONE
+    if fields[LIMIT] - fields[OFFSET] < BTH_SIZE or not has(fields, BTH_SIZE):
+        return DONE
     offset = fields[OFFSET]
     opcode = u8(view, offset)
     if BTH_LAYOUT[opcode] == 0 or u8(view, offset + 1) & 0x0F != 0:
@@ -90,7 +90,7 @@ def roce_v2(view, fields):
     return base_transport(view, fields)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def base_transport(view, fields):
     """Decode the BTH at the cursor, already known to fit, and the extensions of its opcode.
 
@@ -174,8 +174,7 @@ def extensions(view, fields, layout, at):
 @njit(cache=True, nogil=True, _nrt=False)
 def global_route(view, fields):
     """Decode a GRH, which has the shape of an IPv6 header; returns whether it was one."""
-    if not fits(fields, 40):
-        cut(fields, 40)
+    if not has(fields, 40):
         return False
     offset = fields[OFFSET]
     first = be32(view, offset)
@@ -203,16 +202,16 @@ def roce_v1(view, fields):
     fields[PROTOCOL] = P_ROCE_V1
     if not global_route(view, fields):
         return DONE
-    if not fits(fields, BTH_SIZE):
-        return cut(fields, BTH_SIZE)
+    if not has(fields, BTH_SIZE):
+        return DONE
     return base_transport(view, fields)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
 def infiniband(view, fields):
     """Decode a local route header and what its LNH field says comes next."""
-    if not fits(fields, 8):
-        return cut(fields, 8)
+    if not has(fields, 8):
+        return DONE
     offset = fields[OFFSET]
     fields[PROTOCOL] = P_INFINIBAND
     next_header = u8(view, offset + 1) & 3
@@ -226,8 +225,8 @@ def infiniband(view, fields):
         return DONE
     narrow(fields, offset + 4 * words)
     if next_header == 0:
-        if not fits(fields, 4):
-            return cut(fields, 4)
+        if not has(fields, 4):
+            return DONE
         fields[ETHERTYPE] = be16(view, offset + 10)
         fields[OFFSET] = offset + 12
         return NETWORK
@@ -235,6 +234,6 @@ def infiniband(view, fields):
         return IPV6
     if next_header == 3 and not global_route(view, fields):
         return DONE
-    if not fits(fields, BTH_SIZE):
-        return cut(fields, BTH_SIZE)
+    if not has(fields, BTH_SIZE):
+        return DONE
     return base_transport(view, fields)

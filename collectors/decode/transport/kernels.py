@@ -7,7 +7,7 @@ cursor and returns the kind of the next one.
 
 from numba import njit
 
-from fabricscope.collectors.decode.cursor.kernels import cut, fits, skip
+from fabricscope.collectors.decode.cursor.kernels import fits, has, skip
 from fabricscope.collectors.decode.layout import (
     DONE,
     DST_PORT,
@@ -15,6 +15,7 @@ from fabricscope.collectors.decode.layout import (
     FLAGS,
     GENEVE,
     GTP_U,
+    GUE,
     L2TP_UDP,
     LIMIT,
     MPLS,
@@ -31,17 +32,11 @@ from fabricscope.collectors.decode.read.kernels import be16, be32, u8
 from fabricscope.records import FLAG_MALFORMED
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ports_only(view, fields, size_bytes):
-    """Keep the ports of a header of `size_bytes` that does not fit, if they were captured."""
-    if fits(fields, 4):
-        ports(view, fields)
-    return cut(fields, size_bytes)
-
-
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def ports(view, fields):
-    """Decode the two ports at the cursor."""
+    """Decode the two ports at the cursor, if at least these were captured."""
+    if not fits(fields, 4):
+        return
     both = be32(view, fields[OFFSET])
     fields[SRC_PORT] = both >> 16
     fields[DST_PORT] = both & 0xFFFF
@@ -50,10 +45,10 @@ def ports(view, fields):
 @njit(cache=True, nogil=True, _nrt=False)
 def tcp(view, fields):
     """Decode a TCP header (RFC 9293), options skipped."""
-    if not fits(fields, 20):
-        return ports_only(view, fields, 20)
-    offset = fields[OFFSET]
     ports(view, fields)
+    if not has(fields, 20):
+        return DONE
+    offset = fields[OFFSET]
     fields[TCP_SEQ] = be32(view, offset + 4)
     fields[TCP_ACK] = be32(view, offset + 8)
     fields[TCP_FLAGS] = u8(view, offset + 13)
@@ -69,20 +64,20 @@ def tcp(view, fields):
 @njit(cache=True, nogil=True, _nrt=False)
 def sctp(view, fields):
     """Decode the common header of SCTP (RFC 9260); chunks are payload."""
-    if not fits(fields, 12):
-        return ports_only(view, fields, 12)
     ports(view, fields)
+    if not has(fields, 12):
+        return DONE
     fields[OFFSET] += 12
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def udp(view, fields):
     """Decode a UDP header (RFC 768) and choose what its destination port promises."""
-    if not fits(fields, 8):
-        return ports_only(view, fields, 8)
-    offset = fields[OFFSET]
     ports(view, fields)
+    if not has(fields, 8):
+        return DONE
+    offset = fields[OFFSET]
     length = be16(view, offset + 4)
     fields[OFFSET] = offset + 8
     # Length 0: beyond 64 KiB, the IP header's length counts.
@@ -114,6 +109,8 @@ def tunnel_by_port(port):
         return GTP_U
     if port == 6635:
         return MPLS
+    if port == 6080:
+        return GUE
     if port == 1701:
         return L2TP_UDP
     return DONE

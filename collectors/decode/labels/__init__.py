@@ -1,0 +1,1 @@
+"""MPLS label stacks and what may lie under them."""
