@@ -74,6 +74,17 @@ def unwrap_erf(view: Bytes, at: int, captured: int, wire: int) -> tuple[int, int
 
 
 @njit(cache=True, nogil=True)
+def erf_time_ns(view: Bytes, at: int) -> int:
+    """Return nanoseconds since the epoch from the ERF record header at offset `at`.
+
+    Seconds in 32.32 fixed point, little endian; rounded to the nearest nanosecond.
+    """
+    second = load_u32(view, at + 4, None)
+    fraction = load_u32(view, at, None)
+    return second * SECOND_NS + ((fraction * SECOND_NS + HALF_FRACTION) >> 32)
+
+
+@njit(cache=True, nogil=True)
 def walk_erf(
     view: Bytes,
     time_ns: Times,
@@ -86,10 +97,7 @@ def walk_erf(
     layout: State,
     state: State,
 ) -> None:
-    """Fill one row per ERF record; pad records are passed over.
-
-    Timestamps are seconds in 32.32 fixed point, little endian; all else is big endian.
-    """
+    """Fill one row per ERF record; pad records are passed over."""
     position = state[POSITION]
     stop = state[STOP]
     row = state[ROW]
@@ -122,9 +130,7 @@ def walk_erf(
         else:
             captured = min(captured, wire)  # records are padded to a multiple of 8 bytes
         state[FRAME] += 1
-        time_ns[row] = load_u32(view, position + 4, None) * SECOND_NS + (
-            (load_u32(view, position, None) * SECOND_NS + HALF_FRACTION) >> 32
-        )
+        time_ns[row] = erf_time_ns(view, position)
         state[LAST_TIME] = time_ns[row]
         frame[row] = state[FRAME]
         packet_offset[row] = at

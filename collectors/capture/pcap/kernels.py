@@ -9,11 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fabricscope.collectors.capture.erf.kernels import unwrap_erf
+from fabricscope.collectors.capture.erf.kernels import erf_time_ns, unwrap_erf
 from fabricscope.collectors.capture.layout import (
     ACCEPT_CUT,
     BAD,
     CAPTURED_BYTES,
+    ERF_HEADER_BYTES,
     FRACTION_NS,
     FRAME,
     FULL,
@@ -93,11 +94,14 @@ def walk_pcap(
         wire = load_u32(view, position + 12, big_endian)
         second = load_u32(view, position, big_endian)
         fraction = load_u32(view, position + 4, big_endian)
+        record_time = second * SECOND_NS + fraction * fraction_ns
         record_link_type = file_link_type
         if file_link_type == LINK_ERF:
+            if captured >= ERF_HEADER_BYTES:
+                record_time = erf_time_ns(view, at)  # the card's, not the writer's
             at, captured, wire, record_link_type = unwrap_erf(view, at, captured, wire)
         number += 1
-        time_ns[row] = second * SECOND_NS + fraction * fraction_ns
+        time_ns[row] = record_time
         frame[row] = number
         packet_offset[row] = at
         wire_length[row] = wire

@@ -9,13 +9,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fabricscope.collectors.capture.erf.kernels import unwrap_erf
+from fabricscope.collectors.capture.erf.kernels import erf_time_ns, unwrap_erf
 from fabricscope.collectors.capture.layout import (
     ACCEPT_CUT,
     BAD,
     BLOCK,
     CAPTURED_BYTES,
     ENHANCED_PACKET,
+    ERF_HEADER_BYTES,
     FRAME,
     FULL,
     IF_BINARY,
@@ -206,6 +207,8 @@ def walk_pcapng(
                 last_time = record_time
         record_link_type = interfaces[interface, IF_LINK_TYPE]
         if record_link_type == LINK_ERF:
+            if captured >= ERF_HEADER_BYTES:
+                last_time = erf_time_ns(view, data_at)  # the card's, not the writer's
             data_at, captured, wire, record_link_type = unwrap_erf(view, data_at, captured, wire)
         state[FRAME] += 1
         time_ns[row] = last_time
