@@ -1,0 +1,1 @@
+"""CRC32c (Castagnoli), the checksum that ends an FPDU; the loop is in `kernels`."""
