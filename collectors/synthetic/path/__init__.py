@@ -1,0 +1,1 @@
+"""The simulated network between two hosts: delay, loss, marks, overtaking, and the taps."""

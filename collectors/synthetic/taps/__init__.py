@@ -1,0 +1,1 @@
+"""What taps record: mirror faults, clocks, and the count of everything that they saw."""

@@ -1,0 +1,1 @@
+"""Simulated reliable and unreliable transport: the event loop that makes the packets."""

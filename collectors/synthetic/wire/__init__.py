@@ -1,0 +1,1 @@
+"""From packet rows to bytes: checksums, ICRC and capture records."""
