@@ -1,0 +1,237 @@
+"""Signatures compiled into the arrays that the kernels match.
+
+Only layout is decided here: which column of which array holds what. The meaning of a condition
+is in `checks`, its evaluation in `kernels`.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.dpi.checks import KINDS, Check, Pattern, Position
+from fabricscope.analyzers.dpi.signatures import TRANSPORTS, Signature
+from fabricscope.records import PROTOCOLS
+
+CHECK_KINDS: Final = (
+    "bytes", "find", "number", "length", "difference", "printable", "question", "size"
+)  # fmt: skip
+SIDES: Final = ("", "reply", "previous")
+
+UNKNOWN: Final = 0
+"""Application index of a flow that no signature has named."""
+
+
+class SignatureTables(NamedTuple):
+    """What the matching kernel reads.
+
+    - checks int64[n, 21]: what, optional, position (offset, kind, base, scale), number kind,
+      mask, scale, bias, range start, range stop, alternative start, alternative stop, window,
+      other side, other position offset, kind, base, scale, other number kind (see `_check_row`)
+    - ranges int64[m, 2]: both ends included
+    - alternatives int64[k, 3]: first byte and length in `pattern_bytes`, fold
+    - pattern_bytes, pattern_masks uint8
+    - rules int64[r, 10]: application, payload checks start and stop, reply checks start and stop,
+      require_reply, port_required, confidence and agreed confidence in thousandths, transport
+    - bucket_start int32[transports x 256 + 1], bucket_rules int32: rules by transport and first
+      byte, the most confident first
+    - port_start int32[applications x 2 + 1], port_list int32: tcp and udp ports of each
+    - port_application uint16[2, 65536]: the one to guess from a tcp or udp port
+    - decoded_application, ip_application uint16: by index into PROTOCOLS, by IP protocol
+    - ethertype_application uint16[65536]
+    - collect uint8, watch uint8: by application
+    """
+
+    checks: NDArray[np.int64]
+    ranges: NDArray[np.int64]
+    alternatives: NDArray[np.int64]
+    pattern_bytes: NDArray[np.uint8]
+    pattern_masks: NDArray[np.uint8]
+    rules: NDArray[np.int64]
+    bucket_start: NDArray[np.int32]
+    bucket_rules: NDArray[np.int32]
+    port_start: NDArray[np.int32]
+    port_list: NDArray[np.int32]
+    port_application: NDArray[np.uint16]
+    decoded_application: NDArray[np.uint16]
+    ip_application: NDArray[np.uint16]
+    ethertype_application: NDArray[np.uint16]
+    collect: NDArray[np.uint8]
+    watch: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class CompiledSignatures:
+    """The catalogue and its tables; application i is `protocols[i - 1]`, 0 is unknown."""
+
+    protocols: tuple[Signature, ...]
+    tables: SignatureTables
+
+    def name(self, application: int) -> str:
+        """Return the protocol name of an application index; "" for unknown."""
+        return self.protocols[application - 1].name if application else ""
+
+    def index(self, name: str) -> int:
+        """Return the application index of a protocol name; 0 if the catalogue has none."""
+        for number, protocol in enumerate(self.protocols, 1):
+            if protocol.name == name:
+                return number
+        return UNKNOWN
+
+
+class _Builder:
+    """Collects rows for the tables."""
+
+    def __init__(self) -> None:
+        self.checks: list[list[int]] = []
+        self.ranges: list[tuple[int, int]] = []
+        self.alternatives: list[tuple[int, int, int]] = []
+        self.pattern_bytes = bytearray()
+        self.pattern_masks = bytearray()
+
+    def add_checks(self, checks: tuple[Check, ...]) -> tuple[int, int]:
+        start = len(self.checks)
+        for check in checks:
+            self.checks.append(self._check_row(check))
+        return start, len(self.checks)
+
+    def _check_row(self, check: Check) -> list[int]:
+        range_start = len(self.ranges)
+        self.ranges.extend(check.ranges)
+        alternative_start = len(self.alternatives)
+        for pattern in check.patterns:
+            self.alternatives.append(
+                (len(self.pattern_bytes), len(pattern.value), int(pattern.fold))
+            )
+            self.pattern_bytes += pattern.value
+            self.pattern_masks += pattern.mask
+        return [
+            CHECK_KINDS.index(check.what),
+            int(check.optional),
+            *_position(check.position),
+            KINDS.index(check.kind),
+            check.mask,
+            check.scale,
+            check.bias,
+            range_start,
+            len(self.ranges),
+            alternative_start,
+            len(self.alternatives),
+            check.window,
+            SIDES.index(check.other_side),
+            *_position(check.other),
+            KINDS.index(check.other_kind),
+        ]
+
+
+def compile_signatures(signatures: list[Signature]) -> CompiledSignatures:
+    """Return the tables of all signatures."""
+    builder = _Builder()
+    rules: list[list[int]] = []
+    buckets: list[list[tuple[float, int]]] = [[] for _ in range(len(TRANSPORTS) * 256)]
+    for application, signature in enumerate(signatures, 1):
+        for match in signature.matches:
+            payload = builder.add_checks(match.payload)
+            reply = builder.add_checks(match.reply)
+            agreed = 1 - (1 - match.confidence) / 4
+            possible = first_bytes(match.payload)
+            for transport in match.transports:
+                rules.append([
+                    application, *payload, *reply, int(match.require_reply),
+                    int(match.port_required), round(match.confidence * 1000),
+                    round(agreed * 1000), TRANSPORTS.index(transport),
+                ])  # fmt: skip
+                for byte in possible:
+                    bucket = buckets[TRANSPORTS.index(transport) * 256 + byte]
+                    bucket.append((-match.confidence, len(rules) - 1))
+    starts = np.cumsum([0] + [len(bucket) for bucket in buckets]).astype(np.int32)
+    ordered = [rule for bucket in buckets for _, rule in sorted(bucket)]
+    tables = SignatureTables(
+        checks=_matrix(builder.checks, 21),
+        ranges=_matrix(builder.ranges, 2),
+        alternatives=_matrix(builder.alternatives, 3),
+        pattern_bytes=np.frombuffer(bytes(builder.pattern_bytes) or b"\0", np.uint8),
+        pattern_masks=np.frombuffer(bytes(builder.pattern_masks) or b"\0", np.uint8),
+        rules=_matrix(rules, 10),
+        bucket_start=starts,
+        bucket_rules=np.array(ordered, np.int32),
+        **_named_tables(signatures),
+    )
+    return CompiledSignatures(tuple(signatures), tables)
+
+
+def _matrix(rows: list[list[int]] | list[tuple[int, int]] | list[tuple[int, int, int]],
+            columns: int) -> NDArray[np.int64]:  # fmt: skip
+    return np.array(rows, np.int64).reshape(-1, columns)
+
+
+def _named_tables(signatures: list[Signature]) -> dict[str, NDArray[np.generic]]:
+    port_start = [0]
+    port_list: list[int] = []
+    port_application = np.zeros((2, 65_536), np.uint16)
+    decoded = np.zeros(len(PROTOCOLS), np.uint16)
+    ip_application = np.zeros(256, np.uint16)
+    ethertype = np.zeros(65_536, np.uint16)
+    for application, signature in enumerate(signatures, 1):
+        for transport, ports in enumerate((signature.tcp_ports, signature.udp_ports)):
+            port_list.extend(ports)
+            port_start.append(len(port_list))
+            for port in ports:
+                # The first protocol that claims a port keeps it: the guess must be stable.
+                port_application[transport, port] = port_application[transport, port] or application
+        for number in signature.ip_protocols:
+            ip_application[number] = application
+        for number in signature.ethertypes:
+            ethertype[number] = application
+        for name in signature.decoded:
+            decoded[PROTOCOLS.index(name)] = application
+    return {
+        "port_start": np.array(port_start, np.int32),
+        "port_list": np.array(port_list, np.int32),
+        "port_application": port_application,
+        "decoded_application": decoded,
+        "ip_application": ip_application,
+        "ethertype_application": ethertype,
+        "collect": np.array([0] + [s.collect for s in signatures], np.uint8),
+        "watch": np.array([0] + [s.watch for s in signatures], np.uint8),
+    }
+
+
+def _position(position: Position) -> list[int]:
+    return [position.offset, KINDS.index(position.kind), position.base, position.scale]
+
+
+def first_bytes(checks: tuple[Check, ...]) -> list[int]:
+    """Return the values that the first payload byte can have where all `checks` hold."""
+    possible = set(range(256))
+    for check in checks:
+        fixed = check.position.kind == "none" and check.position.offset == 0
+        if not fixed or check.optional:
+            continue
+        if check.what == "bytes":
+            possible &= {
+                byte
+                for byte in range(256)
+                if any(_first_byte_fits(pattern, byte) for pattern in check.patterns)
+            }
+        elif check.what == "number":
+            possible &= {byte for byte in range(256) if _first_byte_in_ranges(check, byte)}
+    return sorted(possible)
+
+
+def _first_byte_fits(pattern: Pattern, byte: int) -> bool:
+    if pattern.fold and 0x41 <= byte <= 0x5A:
+        byte |= 0x20
+    return byte & pattern.mask[0] == pattern.value[0] & pattern.mask[0]
+
+
+def _first_byte_in_ranges(check: Check, byte: int) -> bool:
+    widths = {"u8": 0, "u16be": 8, "u24be": 16, "u32be": 24}
+    if check.kind == "u8":
+        return any(low <= byte & check.mask <= high for low, high in check.ranges)
+    if check.kind not in widths or check.mask != -1:
+        return True
+    low_value = byte << widths[check.kind]
+    high_value = low_value | (1 << widths[check.kind]) - 1
+    return any(low <= high_value and high >= low_value for low, high in check.ranges)

@@ -1,0 +1,406 @@
+"""Kernels of the engine: choosing the packets to look at, putting heads in order, naming flows.
+
+Arrays only. The evaluation of a message is in `matching.kernels`; the arrays are described in
+`state` (owned by the engine) and `compiler` (owned by the signatures).
+"""
+
+import numpy as np
+from numba import njit
+
+from fabricscope.analyzers.dpi.matching.kernels import (
+    FAIL,
+    NO_RULE,
+    PASS,
+    evaluate_checks,
+    match_message,
+)
+from fabricscope.analyzers.dpi.state import (
+    COUNT_ROWS,
+    COUNT_STOLEN,
+    HEAD_BYTES,
+    MAX_DATAGRAMS,
+    MAX_PACKETS,
+    NO_HEAD,
+    STAGE_COLLECT,
+    STAGE_DETAIL,
+    STAGE_DONE,
+    STAGE_FINISHED,
+    STAGE_NEW,
+    STAGE_RDMA,
+    STAGE_RDMA_DONE,
+    STAGE_WATCH,
+    STREAM_BASE,
+    STREAM_COUNT,
+    STREAM_HAVE,
+    STREAM_KNOWN,
+    STREAM_LIST,
+    STREAM_TOTAL,
+)
+from fabricscope.records import FLAG_DUPLICATE, FLAG_FRAGMENT, PROTOCOLS
+
+_TCP = PROTOCOLS.index("tcp")
+_UDP = PROTOCOLS.index("udp")
+_SCTP = PROTOCOLS.index("sctp")
+_LLDP = PROTOCOLS.index("lldp")
+_ROCE_V1 = PROTOCOLS.index("roce_v1")
+_ROCE_V2 = PROTOCOLS.index("roce_v2")
+_INFINIBAND = PROTOCOLS.index("infiniband")
+
+NO_TRANSPORT = 255
+DECIDING_SCORE = 900
+ACCEPTED_SCORE = 500
+REPLY_PATIENCE = 3
+RDMA_SENDS = 8
+
+# How a flow leaves `add_packet`, and which rows `select_rows` hands to Python.
+ROW_MATCH = 0
+ROW_FRAGMENT = 1
+ROW_CONNECT = 2
+ROW_NEIGHBOUR = 3
+
+
+@njit(cache=True, nogil=True)
+def select_rows(packets, flow, state, rows, kinds):
+    """Write the rows that need a look and why (ROW_*) to `rows` and `kinds`; return their number.
+
+    The only pass over all packets: one byte of state a packet, more only for those chosen.
+    """
+    count = 0
+    for row in range(flow.shape[0]):
+        slot = flow[row]
+        if packets.flags[row] & (FLAG_DUPLICATE | FLAG_FRAGMENT):
+            if packets.flags[row] & FLAG_DUPLICATE:
+                continue
+            if packets.ip_protocol[row] == 17 or packets.ip_protocol[row] == 6:
+                rows[count], kinds[count] = row, ROW_FRAGMENT
+                count += 1
+                continue
+        if slot < 0:
+            if packets.protocol[row] == _LLDP:
+                rows[count], kinds[count] = row, ROW_NEIGHBOUR
+                count += 1
+            continue
+        stage = state.stage[slot]
+        if stage == STAGE_DONE or stage == STAGE_FINISHED:
+            continue
+        kind = ROW_MATCH
+        if stage == STAGE_RDMA_DONE:
+            if packets.dest_qp[row] != 1:
+                continue
+            kind = ROW_CONNECT
+        elif stage == STAGE_RDMA:
+            if packets.dest_qp[row] == 1:
+                kind = ROW_CONNECT
+            elif packets.opcode[row] & 0x1F not in (0, 4, 5) or packets.payload_length[row] == 0:
+                if state.seen[slot] < 255:
+                    state.seen[slot] += 1
+                if state.seen[slot] >= 64:
+                    state.stage[slot] = STAGE_RDMA_DONE
+                continue
+        elif (
+            stage != STAGE_NEW
+            and packets.payload_length[row] == 0
+            and not packets.tcp_flags[row] & 2
+        ):
+            continue
+        rows[count], kinds[count] = row, kind
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def open_flow(packets, row, slot, side, state, tables):
+    """Fill the state of a new flow from its first packet."""
+    other = 1 - side
+    state.seen[slot] = 0
+    state.limit[slot] = MAX_PACKETS
+    state.application[slot] = 0
+    state.rule[slot] = NO_RULE
+    state.score[slot] = 0
+    state.agreed[slot] = 0
+    state.request_side[slot] = 0
+    state.opened[slot] = 0
+    state.head[slot] = NO_HEAD
+    state.ports[slot, side] = packets.src_port[row]
+    state.ports[slot, other] = packets.dst_port[row]
+    state.sequence[slot, 0] = 0
+    state.sequence[slot, 1] = 0
+    state.address[slot, 2 * side] = packets.src_hi[row]
+    state.address[slot, 2 * side + 1] = packets.src_lo[row]
+    state.address[slot, 2 * other] = packets.dst_hi[row]
+    state.address[slot, 2 * other + 1] = packets.dst_lo[row]
+    protocol = packets.protocol[row]
+    if protocol == _TCP:
+        state.transport[slot], state.stage[slot] = 0, STAGE_COLLECT
+    elif protocol == _UDP:
+        state.transport[slot], state.stage[slot] = 1, STAGE_COLLECT
+    elif protocol == _SCTP:
+        state.transport[slot], state.stage[slot] = 3, STAGE_COLLECT
+    elif protocol == _ROCE_V1 or protocol == _ROCE_V2 or protocol == _INFINIBAND:
+        state.transport[slot], state.stage[slot] = 2, STAGE_RDMA
+        state.sequence[slot, side] = packets.dest_qp[row]
+    else:
+        state.transport[slot], state.stage[slot] = NO_TRANSPORT, STAGE_DONE
+    application = tables.decoded_application[protocol]
+    if application == 0 and state.transport[slot] == NO_TRANSPORT:
+        application = tables.ethertype_application[packets.ethertype[row]]
+        if application == 0 and (packets.ethertype[row] in (0x0800, 0x86DD)):
+            application = tables.ip_application[packets.ip_protocol[row]]
+    if application != 0:
+        state.application[slot] = application
+        state.score[slot] = 990
+
+
+@njit(cache=True, nogil=True)
+def take_head(slot, state, pool, counters):
+    """Give the flow a head, taking one from another flow if none is free."""
+    if pool.cursor[0] > 0:
+        pool.cursor[0] -= 1
+        head = np.int64(pool.free[pool.cursor[0]])
+    else:
+        head = pool.cursor[1]
+        while state.stage[pool.owner[head]] == STAGE_FINISHED:
+            head = (head + 1) % pool.owner.shape[0]
+            if head == pool.cursor[1]:
+                break
+        pool.cursor[1] = (head + 1) % pool.owner.shape[0]
+        loser = pool.owner[head]
+        state.head[loser] = NO_HEAD
+        state.stage[loser] = STAGE_DONE
+        counters[COUNT_STOLEN] += 1
+    pool.owner[head] = slot
+    pool.streams[head] = 0
+    state.head[slot] = head
+    return head
+
+
+@njit(cache=True, nogil=True)
+def add_segment(view, offset, have, total, sequence, stream, buffer, start):
+    """Put a TCP segment into a direction's head; return whether its contiguous part grew.
+
+    Bytes that are already contiguous are never overwritten: the first copy wins, as in the
+    receiver. Up to 4 out-of-order pieces are kept; more are dropped and must be sent again.
+    """
+    if stream[STREAM_KNOWN] == 0:
+        stream[STREAM_KNOWN] = 1
+        stream[STREAM_BASE] = sequence
+    low = (sequence - stream[STREAM_BASE]) & 0xFFFFFFFF
+    if low >= 0x80000000:
+        low -= 0x100000000
+    high = min(low + have, HEAD_BYTES)
+    grown = stream[STREAM_HAVE]
+    if low <= 0 and stream[STREAM_TOTAL] == 0:
+        stream[STREAM_TOTAL] = total + low
+    low_kept = max(low, grown)
+    if high <= low_kept:
+        return False
+    for index in range(low_kept, high):
+        buffer[start + index] = view[offset + index - low]
+    if low > grown:
+        count = stream[STREAM_COUNT]
+        if count < 4:
+            stream[STREAM_LIST + 2 * count] = low_kept
+            stream[STREAM_LIST + 2 * count + 1] = high
+            stream[STREAM_COUNT] = count + 1
+        return False
+    stream[STREAM_HAVE] = high
+    for _ in range(4):
+        for index in range(stream[STREAM_COUNT]):
+            if stream[STREAM_LIST + 2 * index] <= stream[STREAM_HAVE]:
+                stop = stream[STREAM_LIST + 2 * index + 1]
+                stream[STREAM_HAVE] = max(stream[STREAM_HAVE], stop)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def add_datagram(view, offset, have, total, stream, buffer, start, scratch):
+    """Keep a datagram in a direction's head, or in the scratch part if there is no room.
+
+    Returns (start, have, total) of the datagram and of the sender's one before it.
+    """
+    count = stream[STREAM_COUNT]
+    used = stream[STREAM_HAVE]
+    previous = (np.int64(0), np.int64(0), np.int64(0))
+    if count > 0:
+        entry = STREAM_LIST + 3 * (count - 1)
+        previous = (start + stream[entry], stream[entry + 1], stream[entry + 2])
+    room = HEAD_BYTES - used
+    if count < MAX_DATAGRAMS and (have <= room or room >= 512):
+        kept = min(have, room)
+        entry = STREAM_LIST + 3 * count
+        stream[entry], stream[entry + 1], stream[entry + 2] = used, kept, total
+        stream[STREAM_COUNT] = count + 1
+        stream[STREAM_HAVE] = used + kept
+        at = start + used
+    else:
+        kept = min(have, HEAD_BYTES)
+        at = scratch
+    for index in range(kept):
+        buffer[at + index] = view[offset + index]
+    return (at, kept, total), previous
+
+
+@njit(cache=True, nogil=True)
+def first_message(pool, head, side, datagrams):
+    """Return (start, have, total) of a direction's stream head or first datagram."""
+    start = (head * 2 + side) * HEAD_BYTES
+    stream = pool.streams[head, side]
+    if datagrams:
+        if stream[STREAM_COUNT] == 0:
+            return start, np.int64(0), np.int64(0)
+        return start, stream[STREAM_LIST + 1], stream[STREAM_LIST + 2]
+    return start, stream[STREAM_HAVE], stream[STREAM_TOTAL]
+
+
+@njit(cache=True, nogil=True)
+def name_flow(slot, side, own, previous, growing, head, state, pool, tables, counters):
+    """Match a message of `side`, and as a reply to what already named the flow."""
+    transport = np.int64(state.transport[slot])
+    reply = first_message(pool, head, 1 - side, transport != 0)
+    if state.rule[slot] != NO_RULE and state.request_side[slot] != side and not state.agreed[slot]:
+        rule = tables.rules[state.rule[slot]]
+        if rule[4] > rule[3]:
+            answer = evaluate_checks(
+                tables, rule[3], rule[4], pool.buffer, own, reply, (0, 0, 0), growing, counters
+            )
+            if answer == PASS:
+                state.agreed[slot] = 1
+                state.score[slot] = rule[8]
+            elif answer == FAIL and state.score[slot] >= rule[7]:
+                state.score[slot] = rule[7] // 2
+                state.stage[slot] = STAGE_COLLECT
+    if state.stage[slot] == STAGE_DETAIL:
+        return
+    ports = (np.int64(state.ports[slot, 0]), np.int64(state.ports[slot, 1]))
+    rule_index, score, agreed = match_message(
+        tables, transport, ports, pool.buffer, own, reply, previous, growing,
+        np.int64(state.score[slot]) if state.rule[slot] != NO_RULE else np.int64(0), counters,
+    )  # fmt: skip
+    if rule_index != NO_RULE:
+        state.rule[slot] = rule_index
+        state.application[slot] = tables.rules[rule_index, 0]
+        state.score[slot] = score
+        state.agreed[slot] = agreed
+        state.request_side[slot] = side
+
+
+@njit(cache=True, nogil=True)
+def settle_flow(slot, state, tables, finished, count):
+    """Move the flow on after a packet; list it in `finished` when nothing more is needed."""
+    if state.stage[slot] == STAGE_COLLECT and state.score[slot] >= DECIDING_SCORE:
+        if state.rule[slot] != NO_RULE:
+            rule = tables.rules[state.rule[slot]]
+            patience = np.int64(tables.collect[state.application[slot]])
+            if rule[4] > rule[3] and not state.agreed[slot]:
+                patience = max(patience, REPLY_PATIENCE)
+            state.limit[slot] = np.uint8(min(state.seen[slot] + patience, 48))
+            state.stage[slot] = STAGE_DETAIL
+    if state.seen[slot] >= state.limit[slot]:
+        state.stage[slot] = STAGE_FINISHED
+        finished[count] = slot
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def add_payload(view, offset, have, total, sequence, slot, side, state, pool, tables, finished,
+                count, counters):  # fmt: skip
+    """Take in the payload of one packet; return the number of flows in `finished`."""
+    head = np.int64(state.head[slot])
+    if head < 0:
+        head = take_head(slot, state, pool, counters)
+        for end in range(2):
+            if state.transport[slot] == 0 and state.opened[slot] >> end & 1:
+                pool.streams[head, end, STREAM_KNOWN] = 1
+                pool.streams[head, end, STREAM_BASE] = np.int64(state.sequence[slot, end])
+    state.seen[slot] += 1
+    counters[COUNT_ROWS] += 1
+    start = (head * 2 + side) * HEAD_BYTES
+    scratch = np.int64(pool.buffer.shape[0] - HEAD_BYTES)
+    stream = pool.streams[head, side]
+    if state.transport[slot] == 0:
+        grew = add_segment(view, offset, have, total, sequence, stream, pool.buffer, start)
+        nothing = (np.int64(0), np.int64(0), np.int64(0))
+        if grew:
+            own = (start, stream[STREAM_HAVE], stream[STREAM_TOTAL])
+            name_flow(slot, side, own, nothing, True, head, state, pool, tables, counters)
+        # Without its SYN the capture began inside the stream: a message may start in any segment.
+        if (
+            not state.opened[slot] >> side & 1
+            and state.stage[slot] == STAGE_COLLECT
+            and state.seen[slot] > 1
+        ):
+            kept = min(have, HEAD_BYTES)
+            for index in range(kept):
+                pool.buffer[scratch + index] = view[offset + index]
+            own = (scratch, kept, total)
+            name_flow(slot, side, own, nothing, False, head, state, pool, tables, counters)
+    else:
+        own, previous = add_datagram(
+            view, offset, have, total, stream, pool.buffer, start, scratch
+        )
+        name_flow(slot, side, own, previous, False, head, state, pool, tables, counters)
+    return settle_flow(slot, state, tables, finished, count)
+
+
+@njit(cache=True, nogil=True)
+def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tables, finished,
+             watched, counters):  # fmt: skip
+    """Look at the selected rows; return the numbers of `finished` slots and `watched` rows."""
+    count = 0
+    watching = 0
+    for index in range(selected):
+        row = rows[index]
+        slot = flow[row]
+        if slot < 0:
+            continue
+        if state.stage[slot] == STAGE_NEW:
+            open_flow(packets, row, slot, np.int64(side[row]), state, tables)
+            if packets.protocol[row] == _LLDP:
+                kinds[index] = ROW_NEIGHBOUR
+            elif state.stage[slot] == STAGE_RDMA and packets.dest_qp[row] == 1:
+                kinds[index] = ROW_CONNECT
+        stage = state.stage[slot]
+        if kinds[index] != ROW_MATCH or stage == STAGE_DONE or stage == STAGE_FINISHED:
+            continue
+        if state.transport[slot] == 0 and packets.tcp_flags[row] & 2:
+            state.opened[slot] |= np.uint8(1 << side[row])
+            state.sequence[slot, side[row]] = packets.tcp_seq[row] + np.uint32(1)
+        header = packets.payload_offset[row] - packets.packet_offset[row]
+        total = np.int64(packets.payload_length[row])
+        have = min(total, np.int64(packets.captured_length[row]) - header)
+        if have <= 0:
+            continue
+        if stage == STAGE_WATCH:
+            watched[watching] = row
+            watching += 1
+            continue
+        if stage == STAGE_RDMA and packets.opcode[row] & 0x1F not in (0, 4, 5):
+            continue
+        sequence = np.int64(packets.tcp_seq[row])
+        if packets.tcp_flags[row] & 2:
+            sequence = (sequence + 1) & 0xFFFFFFFF
+        count = add_payload(
+            view, packets.payload_offset[row], have, total, sequence, slot, np.int64(side[row]),
+            state, pool, tables, finished, count, counters,
+        )  # fmt: skip
+        if state.stage[slot] == STAGE_RDMA and (
+            state.seen[slot] >= RDMA_SENDS or state.rule[slot] != NO_RULE
+        ):
+            state.stage[slot] = STAGE_FINISHED
+            finished[count] = slot
+            count += 1
+    return count, watching
+
+
+@njit(cache=True, nogil=True)
+def release_heads(slots, state, pool):
+    """Return the heads of the flows to the pool."""
+    for index in range(slots.shape[0]):
+        slot = slots[index]
+        head = state.head[slot]
+        if state.stage[slot] != STAGE_NEW and head >= 0:
+            pool.owner[head] = -1
+            pool.free[pool.cursor[0]] = head
+            pool.cursor[0] += 1
+            state.head[slot] = NO_HEAD

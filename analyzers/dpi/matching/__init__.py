@@ -1,0 +1,1 @@
+"""Conditions of signatures evaluated on payload bytes; the kernels are in `kernels`."""
