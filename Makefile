@@ -1,38 +1,51 @@
 # `make run` and `make test` set everything up by themselves; a second run does no set-up work.
-# A wish: PYTHON=/path/to/python3 chooses the interpreter for .venv.
+# PYTHON=/path/to/python3 chooses the interpreter of .venv; ARGS="..." reaches the program run.
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
-READY := .venv/ready
 BIN := .venv/bin
+READY := .venv/ready
+FRESH := .venv/kernels-fresh
+
+# Numba's cache of a kernel notices a change of the kernel's own file only; what it inlines from
+# these files would go stale.
+INLINED := $(shell find collectors analyzers topology src/fabricscope/records.py \
+	-name kernels.py -o -name layout.py -o -name tables.py -o -name records.py)
 
 .PHONY: run test check bench setup clean
 
-run: $(READY)
-	@$(BIN)/fabricscope demo
+run: setup
+	@$(BIN)/fabricscope demo $(ARGS)
 
-# The kernels run a first time uncompiled, against the same slow twins, before the whole suite.
-test: $(READY)
+# The kernels run a first time uncompiled, where an index out of bounds or an overflow shows: in the
+# tests that compare them with their slow twins in tests/reference.
+test: setup
 	@echo "test: kernels uncompiled"
-	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --no-header --no-summary -m twin
-	@echo "test: whole suite"
-	@$(BIN)/python -m pytest -q
+	@grep -rlZE '^(from|import) reference' --include='test_*.py' tests | \
+		NUMBA_DISABLE_JIT=1 xargs -0 $(BIN)/python -m pytest -q --no-header
+	@echo "test: the whole suite"
+	@$(BIN)/python -m pytest -q $(ARGS)
 
-check: $(READY)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+check: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || $(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@PYTHONPATH=src $(BIN)/lint-imports --no-logo 2>/dev/null || PYTHONPATH=src $(BIN)/lint-imports
+	@PYTHONPATH=src $(BIN)/lint-imports --no-logo
 
-bench: $(READY)
+bench: setup
 	@$(BIN)/python benchmarks/peers.py $(ARGS)
 
-setup: $(READY)
+setup: $(READY) $(FRESH)
 
 $(READY): pyproject.toml constraints.txt .ci/setup.sh .ci/packages.sh
 	@.ci/setup.sh
 	@touch $@
 
+$(FRESH): $(INLINED) | $(READY)
+	@find collectors analyzers topology -name '*.nb[ic]' -delete
+	@touch $@
+
 clean:
-	@rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info
+	@rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf build dist src/*.egg-info
 	@find . -path ./.git -prune -o -name __pycache__ -type d -exec rm -rf {} +
