@@ -1,0 +1,164 @@
+"""The HTML report: self-contained, complete, and deaf to hostile names."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examples.analysis import HOSTILE, empty_document, hostile_document, ring_document
+
+from fabricscope.dashboard.definitions import DEFINITIONS
+from fabricscope.dashboard.report import ROWS_LIMIT, embed_json, render_report, write_report
+from fabricscope.errors import ConfigError
+
+SCRIPTS = 3
+"""Scripts of the page: the figures' data, plotly.js, and its own."""
+
+
+class Page(HTMLParser):
+    """Collects elements, their attributes and the visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._inside.append(tag)
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._inside and tag == self._inside[-1]:
+            self._inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+
+def test_the_page_needs_no_network() -> None:
+    page = Page(render_report(ring_document()))
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "iframe", "img", "object", "embed", "base")
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"https?:|\*|unsafe-eval|'self'", policy)
+
+
+def test_the_verdict_comes_before_everything_else() -> None:
+    text = Page(render_report(ring_document())).text
+    places = [
+        text.index(words)
+        for words in (
+            "1 critical finding and 1 warning",
+            "missed at least 12 packets",
+            "Mean throughput",
+            "Restart the job from its checkpoint",
+            "Message completion time",
+            "0x000164",
+            "How these numbers were made",
+        )
+    ]
+    assert places[:4] == sorted(places[:4])
+    assert places[-1] > places[3]
+    for term, definition in DEFINITIONS:
+        assert term in text
+        assert definition in text
+
+
+def test_marks_appear_only_when_the_capture_lost_packets() -> None:
+    document = ring_document()
+    assert 'class="mark"' in render_report(document)
+    document["capture_loss"]["lower_bound_packets"] = 0
+    assert 'class="mark"' not in render_report(document)
+
+
+def test_hostile_names_stay_text() -> None:
+    page = Page(render_report(hostile_document()))
+    scripts = [tag for tag, _ in page.elements if tag == "script"]
+    assert len(scripts) == SCRIPTS
+    assert not [tag for tag, _ in page.elements if tag == "img"]
+    assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
+    assert "<script>alert(1)</script>" in page.text
+    assert "\x1b" not in page.text
+    assert "\u202e" not in page.text
+    figures = page.scripts[1]
+    assert HOSTILE not in figures
+    assert "<" not in figures
+
+
+def test_embedded_json_cannot_end_its_element() -> None:
+    value = {"a": "</script><!--", "b": [1, "&"]}
+    text = embed_json(value)
+    assert not set(text) & set("<>&")
+    assert json.loads(text) == value
+
+
+def test_an_empty_capture_has_a_page() -> None:
+    page = Page(render_report(empty_document()))
+    assert "No packet could be read." in page.text
+    assert not [a for _, a in page.elements if a.get("class") == "plot"]
+
+
+def test_long_tables_are_bounded_and_say_so() -> None:
+    document = ring_document()
+    document["flows"] = document["flows"] * 40
+    document["flows_total"] = 5_000_000
+    text = render_report(document)
+    body = re.search(r'<tbody id="flows-rows">(.*?)</tbody>', text, re.S)
+    assert body is not None
+    assert body[1].count("<tr>") == ROWS_LIMIT
+    assert "1,000 of 5,000,000" in text
+
+
+def test_an_unwritable_path_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_report(empty_document(), str(tmp_path / "missing" / "report.html"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("document", [ring_document, hostile_document])
+def test_a_browser_draws_every_figure(
+    document: Callable[[], dict[str, Any]], tmp_path: Path
+) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium, which is not installed")
+    path = tmp_path / "report.html"
+    write_report(document(), str(path))
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --virtual-time-budget=10000"
+    )
+    shown = subprocess.run(
+        [
+            chromium,
+            *flags.split(),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    ).stdout.decode()
+    page = Page(shown)
+    plots = [a for _, a in page.elements if "js-plotly-plot" in (a.get("class") or "").split()]
+    assert len(plots) == len(re.findall(r'class="plot"', render_report(document()))) == 6
+    assert len([tag for tag, _ in page.elements if tag == "script"]) == SCRIPTS
+    assert not [tag for tag, _ in page.elements if tag == "img"]

@@ -1,0 +1,60 @@
+"""Columns: unique, explained, and able to say that a value is unknown."""
+
+import pytest
+from examples.analysis import ring_document
+
+from fabricscope.dashboard import tables
+from fabricscope.dashboard.quantities import UNKNOWN
+
+ALL = {
+    "queue_pairs": tables.QUEUE_PAIRS,
+    "flows": tables.FLOWS,
+    "iwarp": tables.IWARP,
+    "pause": tables.PAUSE,
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_columns_are_named_once_and_explained(name: str) -> None:
+    titles = [column.title for column in ALL[name]]
+    assert len(set(titles)) == len(titles)
+    assert all(column.help for column in ALL[name])
+    assert any(column.rank == 0 for column in ALL[name])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_rows_are_cut_but_counted(name: str) -> None:
+    rows = ring_document()[name] * 3
+    table = tables.build_table(name, name, ALL[name], rows, 2)
+    assert (len(table.rows), table.total) == (2, len(rows))
+
+
+def test_cells_sort_by_value_and_show_units() -> None:
+    document = ring_document()
+    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, document["queue_pairs"], 100)
+    titles = [column.title for column in table.columns]
+    failed = next(row for row in table.rows if row[titles.index("State")].text == "failed")
+    goodput = failed[titles.index("Goodput")]
+    assert goodput == (UNKNOWN, -1.0)
+    assert table.rows[0][titles.index("QP")] == ("0x000111", 0x111)
+    assert table.rows[0][titles.index("Pair")].text == UNKNOWN
+    payload = table.rows[0][titles.index("Payload")]
+    assert payload.text.endswith("MiB")
+    assert payload.sort == document["queue_pairs"][0]["payload_bytes"]
+
+
+def test_flows_name_tunnel_and_endpoints() -> None:
+    flows = ring_document()["flows"]
+    table = tables.build_table("f", "F", tables.FLOWS, flows, 100)
+    titles = [column.title for column in table.columns]
+    texts = [[cell.text for cell in row] for row in table.rows]
+    assert texts[-1][titles.index("A")] == "[fd00:77::11]:51514"
+    assert texts[-1][titles.index("VLAN")] == UNKNOWN
+    assert texts[12][titles.index("Tunnel")] == "vxlan 5001"
+
+
+def test_offsets_carry_sign_and_error() -> None:
+    taps = ring_document()["capture"]["taps"]
+    table = tables.build_table("t", "T", tables.TAPS, taps, 9)
+    assert table.rows[1][2].text == "-1,843.21 ± 0.42 µs"
+    assert table.rows[1][2].sort == pytest.approx(-1843.21)
