@@ -19,7 +19,7 @@ FRAMES_LIMIT: Final = 1000
 """Most packets dissected at once."""
 LARGEST_FRAME: Final = 2**32 - 1
 _PROBE_SECONDS: Final = 60
-_PART: Final = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
+_PART: Final = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 
 
 class DissectedField(NamedTuple):
@@ -145,14 +145,27 @@ def _open_capture(source: Path, frames: Sequence[int], tshark: str) -> Iterator[
     try:
         yield _until_crash(packets, TSharkCrashException)
     finally:
+        processes = list(capture._running_processes)
         # A tshark that stopped at an unreadable record is reported by what it did not deliver.
         for end in (packets.close, capture.close):
             try:
                 end()
             except TSharkCrashException:
                 capture._running_processes.clear()  # or its finaliser would raise the same again
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(_drain(processes))
         loop.close()
+
+
+async def _drain(processes: Sequence[asyncio.subprocess.Process]) -> None:
+    """Wait until ended processes have let go of their pipes, which the loop closes one by one."""
+    readers = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*readers, return_exceptions=True)
+    for process in processes:
+        if process.stdout is not None:
+            await process.stdout.read()
+        await process.wait()
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _until_crash(packets: Iterator[Any], crash: type[Exception]) -> Iterator[Any]:
