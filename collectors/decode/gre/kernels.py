@@ -25,6 +25,7 @@ from fabricscope.collectors.decode.layout import (
     PPP,
     T_ERSPAN,
     T_GRE,
+    VERSION,
 )
 from fabricscope.collectors.decode.read.kernels import be16, be32, u8
 from fabricscope.records import FLAG_EGRESS, FLAG_MALFORMED, FLAG_TRUNCATED
@@ -179,8 +180,4 @@ def erspan_3(view, fields):
     kind = mirrored(fields, session & 0x3FF)
     if kind == DONE or frame_type == 0:
         return kind
-    if frame_type == 2:
-        if u8(view, fields[OFFSET]) >> 4 == 6:
-            return IPV6
-        return IPV4
-    return DONE
+    return VERSION if frame_type == 2 else DONE

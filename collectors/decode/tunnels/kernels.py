@@ -109,7 +109,7 @@ def next_by_number(number):
 
 @njit(cache=True, nogil=True, _nrt=False)
 def vxlan(view, fields):
-    """Decode VXLAN (RFC 7348), also with a group policy id in place of reserved bits."""
+    """Decode VXLAN (RFC 7348), also with a group policy in place of reserved bits."""
     if fields[LIMIT] - fields[OFFSET] < 22 or not has(fields, 8):
         return DONE
     offset = fields[OFFSET]
@@ -117,7 +117,8 @@ def vxlan(view, fields):
     network = be32(view, offset + 4)
     if head & 0x77000000 != 0 or head & 0x08000000 == 0 or network & 0xFF != 0:
         return DONE
-    if head & 0x80000000 == 0 and head & 0x00FFFFFF != 0:
+    # Group policy bits are told from chance by a well-known frame behind them.
+    if head & 0x80FFFFFF != 0 and not ethernet_at(view, fields, offset + 8):
         return DONE
     if offset + 22 <= fields[END]:
         ethertype = be16(view, offset + 20)
