@@ -242,7 +242,7 @@ class RdmaState(NamedTuple):
     qps: NDArray[np.void]  # QP_DTYPE
     operations: NDArray[np.int64]  # (slots, len(OPERATIONS))
     nak_codes: NDArray[np.int64]  # (slots, len(NAK_NAMES))
-    sketches: NDArray[np.uint32]  # (slots, 2, SKETCH_BUCKETS): ACK RTT, message completion, ns
+    sketches: NDArray[np.uint32]  # (slots, 3, SKETCH_BUCKETS): ACK RTT ns, completion ns, bytes
     trackers: NDArray[np.void]  # TRACKER_DTYPE (2 * slots)
     windows: NDArray[np.uint64]  # (2 * slots, WINDOW_WORDS) one bit a PSN: seen
     times: NDArray[np.int64]  # (2 * slots, TIMES) when a PSN was seen last

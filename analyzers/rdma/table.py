@@ -38,7 +38,7 @@ class QueuePairTable:
             qps=np.zeros(capacity, layout.QP_DTYPE),
             operations=np.zeros((capacity, len(layout.OPERATIONS)), np.int64),
             nak_codes=np.zeros((capacity, len(layout.NAK_NAMES)), np.int64),
-            sketches=np.zeros((capacity, 2, layout.SKETCH_BUCKETS), np.uint32),
+            sketches=np.zeros((capacity, 3, layout.SKETCH_BUCKETS), np.uint32),
             trackers=np.zeros(2 * capacity, layout.TRACKER_DTYPE),
             windows=np.zeros((2 * capacity, layout.WINDOW_WORDS), np.uint64),
             times=np.zeros((2 * capacity, layout.TIMES), np.int64),

@@ -8,6 +8,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fabricscope.tables import TABLES, Column
+
+__all__ = ["BATCH_ROWS", "TABLES", "Column", "Packets", "allocate_packets", "slice_packets"]
+
 BATCH_ROWS: Final = 16_384
 """Rows of one `Packets` batch: about 2.5 MB of columns, which stay in the cache between stages."""
 

@@ -90,6 +90,7 @@ def mark_resent(state, slot):
 def _record(state, slot, start_ns, now, size, immediate, operation):
     qp = state.qps[slot]
     qp.messages += 1
+    state.sketches[slot, 2, bucket_of(size, SKETCH_BUCKETS)] += 1
     if size > qp.message_bytes_max:
         qp.message_bytes_max = size
     message = state.messages[state.cursor[CURSOR_MESSAGES]]

@@ -1,0 +1,120 @@
+"""`fabricscope analyze`: options checked, analysis run, results written."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fabricscope.errors import ConfigError
+
+SEVERITIES: Final = ("critical", "warning", "notice", "info")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options as typed; see `fabricscope analyze --help`."""
+
+    captures: list[str]
+    json: str
+    report: str
+    fail_on: str
+    link_rate_gbps: float
+    idle_s: float
+    active_s: float
+    flow_capacity: int
+    jobs: int
+    quiet: bool
+
+
+def run(request: Request) -> int:
+    """Analyze and write what was asked for; return the exit status."""
+    _check(request)
+    document = _analyze(request)
+    if request.json:
+        _write_json(document, request.json)
+    if request.report:
+        from fabricscope.dashboard.report import write_report
+
+        write_report(document, request.report)
+    if not request.quiet and request.json != "-":
+        from rich.console import Console
+
+        from fabricscope.cli.terminal import print_report
+
+        print_report(document, Console())
+        if request.report:
+            print(f"Report written to {request.report}")
+    return _status(document, request.fail_on)
+
+
+def _check(request: Request) -> None:
+    """Refuse what cannot work before any long work starts."""
+    if request.fail_on and request.fail_on not in SEVERITIES:
+        raise ConfigError(
+            f"--fail-on {request.fail_on!r} is no severity: use one of {', '.join(SEVERITIES)}."
+        )
+    for name, value, least in (
+        ("--link-rate", request.link_rate_gbps, 1e-3),
+        ("--idle-timeout", request.idle_s, 1e-3),
+        ("--active-timeout", request.active_s, 0.0),
+        ("--flow-capacity", request.flow_capacity, 65_536),
+        ("--jobs", request.jobs, 0),
+    ):
+        if not least <= value < 1e9:
+            raise ConfigError(f"{name} {value:g} is out of range: use {least:g} or more.")
+    for option, path in (("--json", request.json), ("--report", request.report)):
+        if path and path != "-":
+            parent = Path(path).parent
+            if not parent.is_dir():
+                raise ConfigError(f"{option} {path}: there is no folder {parent}; create it first.")
+            if Path(path).is_dir():
+                raise ConfigError(f"{option} {path} is a folder: name a file in it.")
+    if request.report == "-":
+        raise ConfigError("--report - is not possible: name a file for the page.")
+
+
+def _analyze(request: Request) -> dict[str, Any]:
+    from fabricscope.cli.progress import Progress
+    from fabricscope.pipeline.analysis import Options, analyze
+    from fabricscope.pipeline.compilation import kernels_are_compiled
+
+    quiet = request.quiet
+    if not quiet and not kernels_are_compiled():
+        print(
+            "fabricscope: compiling the kernels for this machine, once; this takes about a minute",
+            file=sys.stderr,
+        )
+    options = Options(
+        link_rate_gbps=request.link_rate_gbps,
+        idle_s=request.idle_s,
+        active_s=request.active_s,
+        flow_capacity=request.flow_capacity,
+        threads=request.jobs or min(os.cpu_count() or 1, 4),
+    )
+    with Progress(enabled=not quiet) as progress:
+        analysis = analyze(request.captures, options, progress.update)
+    from fabricscope.pipeline.document import build_document
+
+    return build_document(analysis)
+
+
+def _write_json(document: dict[str, Any], path: str) -> None:
+    if path == "-":
+        json.dump(document, sys.stdout, separators=(",", ":"))
+        print()
+        return
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(document, file, separators=(",", ":"))
+            file.write("\n")
+    except OSError as error:
+        raise ConfigError(f"--json {path} cannot be written: {error.strerror}.") from error
+
+
+def _status(document: dict[str, Any], fail_on: str) -> int:
+    if not fail_on:
+        return 0
+    fatal = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    return int(any(finding["severity"] in fatal for finding in document["findings"]))

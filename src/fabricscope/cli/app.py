@@ -1,0 +1,159 @@
+"""The `fabricscope` program: its commands, and what becomes of errors.
+
+Commands import what they need when they run, so that `--help` and `--version` start at once.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from fabricscope import __version__
+from fabricscope.errors import FabricscopeError
+
+app = typer.Typer(
+    name="fabricscope",
+    help="Network-fabric monitoring and visualization for AI clusters.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Typer carries its own copy of click, whose usage error it does not export by name.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+CAPTURE_HELP = "Capture file (pcap, pcapng, ERF; plain, gzip or zstd); - for standard input."
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fabricscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Network-fabric monitoring and visualization for AI clusters."""
+
+
+@app.command()
+def analyze(
+    captures: Annotated[
+        list[str], typer.Argument(metavar="CAPTURE...", help=CAPTURE_HELP, show_default=False)
+    ],
+    json: Annotated[
+        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
+    ] = "",
+    report: Annotated[
+        str, typer.Option(metavar="FILE.html", help="Write one self-contained HTML page.")
+    ] = "",
+    fail_on: Annotated[
+        str,
+        typer.Option(
+            metavar="SEVERITY",
+            help="Exit with 1 when there is a finding this severe: critical, warning, notice, info.",
+        ),
+    ] = "",
+    link_rate: Annotated[
+        float, typer.Option(metavar="GBPS", help="Rate of the tapped links, for pause times.")
+    ] = 100.0,
+    idle_timeout: Annotated[
+        float, typer.Option(metavar="S", help="Silence after which a flow is closed.")
+    ] = 120.0,
+    active_timeout: Annotated[
+        float, typer.Option(metavar="S", help="Age at which a flow is closed; 0: never.")
+    ] = 0.0,
+    flow_capacity: Annotated[
+        int, typer.Option(metavar="N", help="Flows open at a time; past it the oldest are closed.")
+    ] = 262_144,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Threads that carry batches; 0: one a core, up to 4.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+) -> None:
+    """Say what is in captures, how healthy their RDMA is, and which packets to look at.
+
+    Several captures are taken as taps of the same traffic: a packet seen at two is one packet.
+    """
+    from fabricscope.cli.analyze import Request, run
+
+    raise typer.Exit(
+        run(
+            Request(
+                captures=captures,
+                json=json,
+                report=report,
+                fail_on=fail_on,
+                link_rate_gbps=link_rate,
+                idle_s=idle_timeout,
+                active_s=active_timeout,
+                flow_capacity=flow_capacity,
+                jobs=jobs,
+                quiet=quiet,
+            )
+        )
+    )
+
+
+@app.command()
+def dissect(
+    capture: Annotated[str, typer.Argument(metavar="CAPTURE", help=CAPTURE_HELP)],
+    frames: Annotated[str, typer.Option(metavar="LIST", help="Frame numbers, such as 10,12-15.")],
+) -> None:
+    """Dissect chosen packets in full, with Wireshark's dissectors."""
+    from rich.console import Console
+
+    from fabricscope.cli.dissect import print_dissection
+
+    print_dissection(capture, frames, Console())
+
+
+@app.command()
+def generate(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or file.")],
+    out: Annotated[str, typer.Argument(metavar="OUT.pcap", help="The capture to write.")],
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of all chance.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one entry, e.g. network.ip=6."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+) -> None:
+    """Generate synthetic traffic with known truth: OUT.pcap and OUT.truth.json."""
+    from fabricscope.cli.generate import run
+
+    run(recipe, out, seed, settings or [], quiet)
+
+
+@app.command()
+def demo() -> None:
+    """Analyze the captures that come with the project."""
+    from fabricscope.cli.demo import run
+
+    raise typer.Exit(run())
+
+
+def main() -> None:
+    """Run the program; errors that a user can cause become one line and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except FabricscopeError as error:
+        status = _fail(str(error))
+    except _UsageError as error:
+        status = _fail(f"{error} Try 'fabricscope --help'.")
+    except (typer.Abort, KeyboardInterrupt):
+        status = _fail("Interrupted.", 130)
+    except BrokenPipeError:
+        # The reader of a pipe left: nothing is owed to it, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int = 2) -> int:
+    sys.stdout.flush()
+    print(f"fabricscope: {message}", file=sys.stderr)
+    return status

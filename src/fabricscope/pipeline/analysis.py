@@ -1,0 +1,227 @@
+"""Offline analysis: captures through all analyzers into one `Analysis`.
+
+The wiring stands here and can be read top to bottom. Threads carry one batch each through the
+stages; decoding runs side by side, the stages with state take the batches in order.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from fabricscope.analyzers.connection_manager import ConnectionTracker
+from fabricscope.analyzers.flows import ClosedFlows, FlowTable
+from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
+from fabricscope.analyzers.pause import PauseTable
+from fabricscope.analyzers.rdma.management import ManagementWatch
+from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.collectors.decode import decode
+from fabricscope.pipeline.sources import (
+    FileFacts,
+    Progress,
+    SeveralTaps,
+    SingleFile,
+    has_more_taps,
+)
+from fabricscope.pipeline.turns import Turns
+from fabricscope.records import BATCH_ROWS, Packets, allocate_packets
+
+if TYPE_CHECKING:
+    from fabricscope.analyzers.taps.analyzer import TapResult
+
+MAX_LISTED_FLOWS: Final = 200_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may set.
+
+    link_rate_gbps: of the tapped links, for the length of pause quanta; idle_s, active_s: flow
+    time-outs, active 0 for none; flow_capacity: flows open at a time; threads: batches in flight.
+    """
+
+    link_rate_gbps: float = 100.0
+    idle_s: float = 120.0
+    active_s: float = 0.0
+    flow_capacity: int = 262_144
+    threads: int = 2
+
+
+@dataclass
+class Analysis:
+    """Everything that one run found; tables are made from it by `pipeline.document`."""
+
+    options: Options
+    files: list[FileFacts]
+    flows: FlowTable
+    closed: list[ClosedFlows]
+    queue_pairs: QueuePairTable
+    connections: ConnectionTracker
+    pauses: list[dict[str, object]]
+    iwarp: IwarpResult
+    taps: "TapResult | None"
+    tap_names: list[str]
+    unlisted: dict[str, int] = field(default_factory=dict)
+
+
+class _Restart(Exception):
+    """A single file turned out to hold several taps: read it again as such."""
+
+
+class _Run:
+    """State of one run: the analyzers, the turns and what the threads share."""
+
+    def __init__(self, source: SingleFile | SeveralTaps, options: Options) -> None:
+        self.source = source
+        self.options = options
+        self.flows = FlowTable(
+            capacity=options.flow_capacity,
+            idle_ns=int(options.idle_s * 1e9),
+            **({"active_ns": int(options.active_s * 1e9)} if options.active_s > 0 else {}),
+        )
+        self.queue_pairs = QueuePairTable(
+            flow_capacity=options.flow_capacity, batch_rows=BATCH_ROWS
+        )
+        self.management = ManagementWatch()
+        self.pauses = PauseTable(link_rate_gbps=options.link_rate_gbps)
+        self.iwarp = IwarpAnalyzer()
+        self.closed: list[ClosedFlows] = []
+        self.listed = 0
+        self.unlisted = {"flows": 0, "packets": 0, "bytes": 0}
+        self.ready_to_release: list[np.ndarray] = []
+        self.read_lock = threading.Lock()
+        self.batches = 0
+        self.ended = False
+        self.stages = [Turns() for _ in range(3)]
+        self.failure: BaseException | None = None
+
+    def carry(self) -> None:
+        """Take batches through all stages until the source ends; the body of each thread."""
+        packets = allocate_packets(BATCH_ROWS)
+        flow = np.zeros(BATCH_ROWS, np.int64)
+        side = np.zeros(BATCH_ROWS, np.uint8)
+        queue_pair = np.zeros(BATCH_ROWS, np.int64)
+        try:
+            while True:
+                with self.read_lock:
+                    if self.ended or self.failure:
+                        return
+                    batch = self.source.read(packets)
+                    if batch is None:
+                        self.ended = True
+                        return
+                    number = self.batches
+                    self.batches += 1
+                view, rows, decoded = batch
+                if not decoded:
+                    decode(view, rows)
+                    if self.source.can_restart and has_more_taps(rows):
+                        raise _Restart
+                count = rows.time_ns.size
+                self.follow(number, view, rows, flow[:count], side[:count], queue_pair[:count])
+        except BaseException as error:
+            self.failure = self.failure or error
+            for stage in self.stages:
+                stage.break_off()
+
+    def follow(
+        self,
+        number: int,
+        view: np.ndarray,
+        packets: Packets,
+        flow: np.ndarray,
+        side: np.ndarray,
+        queue_pair: np.ndarray,
+    ) -> None:
+        """Take one decoded batch through the stages that keep state."""
+        with self.stages[0].turn(number) as going:
+            if not going:
+                return
+            while self.ready_to_release:
+                self.flows.release(self.ready_to_release.pop())
+            closed = self.flows.update(packets, flow, side)
+        with self.stages[1].turn(number) as going:
+            if not going:
+                return
+            self.queue_pairs.update(packets, flow, side, queue_pair)
+            self.management.update(view, packets, queue_pair)
+            self.pauses.update(view, packets)
+        with self.stages[2].turn(number) as going:
+            if not going:
+                return
+            self.iwarp.update(view, packets, flow, side)
+            if closed.size:
+                self.iwarp.flow_closed(closed)
+                self.keep(self.flows.collect(closed))
+                self.ready_to_release.append(closed)
+
+    def keep(self, closed: ClosedFlows) -> None:
+        """Keep flows for the report, up to the bound; past it only their totals."""
+        if self.listed < MAX_LISTED_FLOWS:
+            self.closed.append(closed)
+            self.listed += len(closed.slots)
+            return
+        self.unlisted["flows"] += len(closed.slots)
+        self.unlisted["packets"] += int(closed.directions["packets"].sum())
+        self.unlisted["bytes"] += int(closed.directions["bytes"].sum())
+
+    def finish(self) -> Analysis:
+        """Close all flows and settle what is open."""
+        remaining = self.flows.open_slots()
+        self.keep(self.flows.collect(remaining))
+        for one, other in self.management.pairs(self.queue_pairs.queue_pairs):
+            self.queue_pairs.pair(one, other)
+        self.queue_pairs.finish()
+        end_ns = self.flows.counters["last_ns"]
+        tap_names = self.source.tap_names()
+        several = self.source if isinstance(self.source, SeveralTaps) else None
+        return Analysis(
+            options=self.options,
+            files=self.source.facts(),
+            flows=self.flows,
+            closed=self.closed,
+            queue_pairs=self.queue_pairs,
+            connections=self.management.connections,
+            pauses=self.pauses.finish(end_ns),
+            iwarp=self.iwarp.finish(),
+            taps=several.result if several else None,
+            tap_names=tap_names,
+            unlisted=self.unlisted,
+        )
+
+
+def _run(source: SingleFile | SeveralTaps, options: Options) -> Analysis:
+    run = _Run(source, options)
+    # A merged batch lives until the next one is made, so only one can be under way.
+    threads = max(options.threads, 1) if isinstance(source, SingleFile) else 1
+    workers = [
+        threading.Thread(target=run.carry, name=f"batch-{number}", daemon=True)
+        for number in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    # Polars takes a fifth of a second to import: do it while the kernels work.
+    import polars  # noqa: F401
+
+    for worker in workers:
+        worker.join()
+    if run.failure is not None:
+        raise run.failure
+    return run.finish()
+
+
+def analyze(paths: list[str], options: Options, progress: Progress) -> Analysis:
+    """Analyze captures of one run together.
+
+    paths: files, or `-` for standard input; several are taken as taps of the same traffic.
+    Raises CaptureError when a file cannot be read at all.
+    """
+    if len(paths) == 1:
+        try:
+            with SingleFile(paths[0], progress) as source:
+                return _run(source, options)
+        except _Restart:
+            pass
+    with SeveralTaps(paths, progress) as several:
+        return _run(several, options)

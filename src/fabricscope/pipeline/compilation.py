@@ -1,0 +1,13 @@
+"""Whether the kernels were compiled before, so that a first run can say what it waits for."""
+
+from pathlib import Path
+
+
+def kernels_are_compiled() -> bool:
+    """Tell whether the compiled form of the largest kernel is on disk and not outdated."""
+    from fabricscope.analyzers.rdma import kernels
+
+    stats = kernels.follow_queue_pairs.stats
+    source = Path(kernels.__file__)
+    indexes = Path(stats.cache_path).glob("*.follow_queue_pairs-*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indexes)
