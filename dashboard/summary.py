@@ -83,7 +83,10 @@ def list_caveats(document: Document) -> list[str]:
     caveats = []
     lost = lost_packets(document)
     if lost:
-        evidence = describe_evidence(document["capture_loss"]["evidence"])
+        evidence = document["capture_loss"]["evidence"]
+        if isinstance(evidence, Mapping):
+            evidence = {name: value for name, value in evidence.items() if value}
+        evidence = describe_evidence(evidence)
         because = f" ({evidence})" if evidence else ""
         caveats.append(
             f"The capture itself missed at least {_plural(lost, 'packet')}{because}, so every "

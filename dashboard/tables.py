@@ -4,6 +4,7 @@ The HTML report shows every column; the terminal drops those of the highest `ran
 fits, and never shows those without a rank. Cells are text, not HTML: whoever shows them escapes.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -54,7 +55,9 @@ def _number(
 ) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
         number = value(row)
-        return Cell(form(number), -1.0 if number is None else float(number))
+        if number is None or math.isnan(number):
+            return Cell(UNKNOWN, -1.0)
+        return Cell(form(number), float(number))
 
     return cell
 
@@ -97,13 +100,13 @@ def _endpoint(side: str) -> Callable[[Row], Cell]:
     return cell
 
 
-def _joined(key: str) -> Callable[[Row], Cell]:
-    def cell(row: Row) -> Cell:
-        named = row.get(key) or {}
-        shown = ", ".join(f"{name} {count:,}" for name, count in named.items()) or UNKNOWN
-        return Cell(shown, float(sum(named.values())))
-
-    return cell
+def _operations(row: Row) -> Cell:
+    """Return messages by kind: of a queue pair as a mapping, of iWARP as a list of records."""
+    operations = row.get("operations") or {}
+    if not isinstance(operations, Mapping):
+        operations = {entry["operation"]: entry["messages"] for entry in operations}
+    shown = ", ".join(f"{name} {count:,}" for name, count in operations.items()) or UNKNOWN
+    return Cell(shown, float(sum(operations.values())))
 
 
 def _application(row: Row) -> Cell:
@@ -134,7 +137,11 @@ def _offset(row: Row) -> Cell:
 
 
 def _yes_no(key: str) -> Callable[[Row], Cell]:
-    return lambda row: Cell("yes" if row[key] else "no", float(bool(row[key])))
+    def cell(row: Row) -> Cell:
+        value = row.get(key)
+        return Cell(UNKNOWN, -1.0) if value is None else Cell("yes" if value else "no", value)
+
+    return cell
 
 
 QUEUE_PAIRS: Final = (
@@ -174,7 +181,7 @@ QUEUE_PAIRS: Final = (
     Column("NAK to resend", "NAK to retransmitted packet, median",
            _percentile("nak_response_us", "p50")),
     Column("Packets", "Packets towards this queue pair", _field("packets"), unsure=True),
-    Column("Operations", "Messages of each kind", _joined("operations"), False),
+    Column("Operations", "Messages of each kind", _operations, False),
     Column("Pair", "Queue pair of the other direction, once known", _queue_pair("paired_qp"),
            False),
     Column("Frame", "First frame in its file", _field("first_frame")),
@@ -207,9 +214,10 @@ FLOWS: Final = (
 )  # fmt: skip
 
 IWARP: Final = (
-    Column("From", "Initiator", _endpoint("src"), False, rank=0),
-    Column("To", "Responder", _endpoint("dst"), False, rank=0),
-    Column("State", "Of the MPA connection", _text("state"), False, rank=0),
+    Column("From", "Sender of this direction", _endpoint("src"), False, rank=0),
+    Column("To", "Receiver of this direction", _endpoint("dst"), False, rank=0),
+    Column("State", "Of the connection", _text("state"), False, rank=0),
+    Column("Reason", "Why it was refused, reset or terminated", _text("reason"), False, rank=3),
     Column("Messages", "RDMAP messages", _field("messages"), unsure=True, rank=1),
     Column("Payload", "Payload bytes", _field("payload_bytes", format_bytes), unsure=True,
            rank=1),
@@ -217,7 +225,11 @@ IWARP: Final = (
     Column("Markers", "MPA markers in use", _yes_no("markers"), False, rank=5),
     Column("CRC", "MPA checksums in use", _yes_no("crc"), False, rank=5),
     Column("CRC errors", "Checksums that do not match", _field("crc_errors"), rank=1),
-    Column("Operations", "Messages of each kind", _joined("operations"), False, rank=6),
+    Column("Msg p50", "First to last segment of a whole message", _percentile("message_us",
+           "p50"), unsure=True, rank=5),
+    Column("Read p50", "Read request to the end of its response", _percentile("read_us", "p50"),
+           unsure=True, rank=5),
+    Column("Operations", "Messages of each kind", _operations, False, rank=6),
 )  # fmt: skip
 
 PAUSE: Final = (

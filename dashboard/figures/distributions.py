@@ -136,7 +136,7 @@ def _time_ticks(low: float, high: float) -> list[float]:
         ]
         if len(ticks) <= TICKS_LIMIT:
             break
-    return ticks
+    return ticks or [low, high]
 
 
 def _tidy(histogram: Mapping[str, Any]) -> tuple[list[float], list[int]]:

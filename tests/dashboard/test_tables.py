@@ -58,3 +58,22 @@ def test_offsets_carry_sign_and_error() -> None:
     table = tables.build_table("t", "T", tables.TAPS, taps, 9)
     assert table.rows[1][2].text == "-1,843.21 ± 0.42 µs"
     assert table.rows[1][2].sort == pytest.approx(-1843.21)
+
+
+def test_operations_are_read_in_both_shapes() -> None:
+    document = ring_document()
+    for columns, row, expected in (
+        (tables.QUEUE_PAIRS, document["queue_pairs"][0], "rdma_write_imm 4"),
+        (tables.IWARP, document["iwarp"][0], "send 20, write 20"),
+    ):
+        table = tables.build_table("x", "X", columns, [row], 1)
+        titles = [column.title for column in table.columns]
+        assert table.rows[0][titles.index("Operations")].text.endswith(expected)
+
+
+def test_numbers_that_are_not_there_are_unknown() -> None:
+    pair = ring_document()["queue_pairs"][0] | {"goodput_gbps": float("nan"), "ack_rtt_us": None}
+    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, [pair], 1)
+    shown = {column.title: cell for column, cell in zip(table.columns, table.rows[0], strict=True)}
+    for title in ("Goodput", "RTT p99", "NAK to resend"):
+        assert shown[title] == (UNKNOWN, -1.0)

@@ -296,14 +296,20 @@ def _iwarp_connection() -> dict[str, Any]:
         "dst": "10.77.9.2",
         "src_port": 40112,
         "dst_port": 20079,
-        "state": "established",
-        "markers": False,
+        "state": "connected",
+        "reason": "",
+        "markers": None,
         "crc": True,
         "fpdus": 812,
         "messages": 40,
         "payload_bytes": 1_048_576,
-        "operations": {"send": 20, "write": 20},
+        "operations": [
+            {"operation": "send", "messages": 20, "payload_bytes": 4096, "largest_bytes": 512},
+            {"operation": "write", "messages": 20, "payload_bytes": 4096, "largest_bytes": 512},
+        ],
         "crc_errors": 0,
+        "message_us": _spread(12.5, 40.0, 41.0, 40),
+        "read_us": {"p50": None, "p99": None, "max": None, "count": 0},
     }
 
 
