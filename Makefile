@@ -9,8 +9,9 @@ FRESH := .venv/kernels-fresh
 
 # Numba's cache of a kernel notices a change of the kernel's own file only; what it inlines from
 # these files would go stale.
-INLINED := $(shell find collectors analyzers topology src/fabricscope/records.py \
-	-name kernels.py -o -name layout.py -o -name tables.py -o -name records.py)
+FOLDERS := $(wildcard analyzers collectors topology)
+INLINED := src/fabricscope/records.py \
+	$(shell find $(FOLDERS) -name kernels.py -o -name layout.py -o -name tables.py)
 
 .PHONY: run test check bench setup clean
 
@@ -42,7 +43,7 @@ $(READY): pyproject.toml constraints.txt .ci/setup.sh .ci/packages.sh
 	@touch $@
 
 $(FRESH): $(INLINED) | $(READY)
-	@find collectors analyzers topology -name '*.nb[ic]' -delete
+	@find $(FOLDERS) -name '*.nb[ic]' -delete
 	@touch $@
 
 clean:
