@@ -57,6 +57,5 @@ ERF_PAD: Final = 48
 
 HALF_FRACTION: Final = 1 << 31  # rounds an ERF timestamp to the nearest nanosecond
 SECOND_NS: Final = 1_000_000_000
-MAX_TIME_NS: Final = 0x7FFF_FFFF_FFFF_FFFF
-MAX_TIME_S: Final = MAX_TIME_NS // SECOND_NS - 1
-MAX_WIRE_BYTES: Final = 0xFFFF_FFFF
+MAX_TIME_S: Final = 0x7FFF_FFFF_FFFF_FFFF // SECOND_NS - 1
+MAX_TERM_S: Final = 1 << 61

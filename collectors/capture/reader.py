@@ -5,7 +5,6 @@ Recognising is in `formats`, bytes come from `source`, records from the walkers.
 
 import os
 import stat
-import sys
 from typing import Final, Self
 
 import numpy as np
@@ -27,6 +26,7 @@ from fabricscope.errors import CaptureError
 from fabricscope.records import Packets
 
 STANDARD_INPUT: Final = "-"
+STANDARD_INPUT_DESCRIPTOR: Final = 0
 
 
 class CaptureFile:
@@ -108,7 +108,7 @@ class CaptureFile:
 
     def _open(self) -> None:
         if self.path == STANDARD_INPUT:
-            self._descriptor = os.dup(sys.stdin.fileno())
+            self._descriptor = os.dup(STANDARD_INPUT_DESCRIPTOR)
         else:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
@@ -166,7 +166,9 @@ class CaptureFile:
                 break
         head = bytes(space[:size])
         found = recognise(head)
-        problem = stream.problem if not head else found.problem
+        if stream.problem and not head:
+            raise CaptureError(f"{self.path}: {stream.problem}")
+        problem = found.problem
         if inside and found.kind in COMPRESSIONS:
             problem = f"is {found.kind} data again: unpack it first"
         if problem:

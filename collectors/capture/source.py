@@ -105,7 +105,7 @@ class StreamSource:
         self.problem = ""
         self._stream = stream
         self._stored = stored
-        self._ring = [np.empty(CHUNK_BYTES, np.uint8)]
+        self._ring = [np.empty(max(CHUNK_BYTES, len(head)), np.uint8)]
         self._turn = 0
         self._in_use = False
         self._ring[0][: len(head)] = np.frombuffer(head, np.uint8)

@@ -30,6 +30,7 @@ from fabricscope.collectors.capture.layout import (
     INTERFACES,
     LAST_TIME,
     LINK_ERF,
+    MAX_TERM_S,
     MAX_TIME_S,
     NEED,
     OBSOLETE_PACKET,
@@ -92,10 +93,8 @@ def ticks_to_ns(high: int, low: int, exponent: int, binary: int, offset_s: int) 
         total = ticks // unit
         seconds = total // second_ns
         nanoseconds = total % second_ns
-    if seconds > np.uint64(MAX_TIME_S):
-        return 0, 1
-    # Both terms are below 2**63 in magnitude only after the offset has been checked on its own.
-    if offset_s > MAX_TIME_S or offset_s < -MAX_TIME_S:
+    # Beyond a quarter of the range either term is absurd, and within it their sum cannot wrap.
+    if seconds > np.uint64(MAX_TERM_S) or offset_s > MAX_TERM_S or offset_s < -MAX_TERM_S:
         return 0, 1
     second = int(seconds) + offset_s
     if second > MAX_TIME_S or second < -MAX_TIME_S:

@@ -30,6 +30,9 @@ MAX_NAME_CHARACTERS: Final = 128
 
 ByteOrder = Literal["little", "big"]
 
+TapKey = tuple[tuple[tuple[int, bytes], ...], int, int, str]
+"""What makes two interfaces of one file the same: section options, number, link type, name."""
+
 
 class PcapngWalker(Walker):
     """Reads one pcapng file; every interface is a tap.
@@ -43,9 +46,9 @@ class PcapngWalker(Walker):
         self._file_name = name
         self._order: ByteOrder = "little"
         self._big_endian: bool | None = None
-        self._section = b""
+        self._section: tuple[tuple[int, bytes], ...] = ()
         self._interfaces = np.zeros((16, layout.IF_COLUMNS), np.int64)
-        self._tap_numbers: dict[tuple[bytes, int, int, str], int] = {}
+        self._tap_numbers: dict[TapKey, int] = {}
         self.layout[layout.RECORD_LIMIT] = LARGEST_RECORD_LIMIT
 
     def run_kernel(self, view: NDArray[np.uint8], packets: Packets) -> None:
@@ -96,7 +99,7 @@ class PcapngWalker(Walker):
     def _start_section(self, block: bytes, order: ByteOrder) -> None:
         """Forget the interfaces of the section before and take over the byte order."""
         self._order = order
-        self._section = block[24:-4]
+        self._section = tuple(read_options(block[24:-4], order))
         self._big_endian = True if order == "big" else None
         self.layout[layout.INTERFACES] = 0
 
