@@ -1,0 +1,1 @@
+"""Copying of captured bytes into an arena of their own."""

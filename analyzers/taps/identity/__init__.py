@@ -1,0 +1,1 @@
+"""What makes two captured records the same packet, and which tap a record comes from."""
