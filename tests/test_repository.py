@@ -96,15 +96,20 @@ def _locate(repository: Path, module: str) -> Path | None:
     return None
 
 
-def _list_imports(path: Path) -> set[str]:
-    """Return the dotted names that a file imports, `from a import b` as both a and a.b."""
+def _list_imports(repository: Path, path: Path) -> set[str]:
+    """Return the dotted modules that a file imports; `from a import b` is a.b if that is a module.
+
+    What the packages on the way to a module import in their own `__init__.py` is not the file's
+    choice and does not count.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                names.add(module if _locate(repository, module) else node.module)
     return names
 
 
@@ -117,9 +122,9 @@ def _reach(repository: Path, start: Path) -> dict[str, set[str]]:
         name = path.relative_to(repository).as_posix()
         if name in reached:
             continue
-        imports = _list_imports(path)
+        imports = _list_imports(repository, path)
         reached[name] = {module.partition(".")[0] for module in imports}
-        found = (_locate(repository, module) for module in imports if "fabricscope" in module)
+        found = (_locate(repository, module) for module in imports)
         waiting.extend(path for path in found if path is not None)
     return reached
 
