@@ -52,6 +52,8 @@ from fabricscope.errors import ConfigError
 ROWS_LIMIT: Final = 1000
 """Most rows of one table; the JSON document has them all."""
 FINDINGS_LIMIT: Final = 200
+WIDE_MATRIX_HOSTS: Final = 16
+"""With more hosts the traffic matrix takes the full width."""
 FRAMES_LIMIT: Final = 20
 
 
@@ -135,6 +137,9 @@ def build_sections(document: Document) -> list[Section]:
     if not document["capture"]["packets"]:
         return []
     timeline, spread = document["timeline"], document["distributions"]
+    matrix = document["traffic_matrix"]
+    many = len(matrix["hosts"]) > WIDE_MATRIX_HOSTS
+    taps = document["capture"]["taps"]
     pairs, flows = rank_queue_pairs(document), rank_flows(document)
     rdma = (
         Panel("message-times", "Message completion time", draw_message_times(spread["message_us"])),
@@ -151,7 +156,7 @@ def build_sections(document: Document) -> list[Section]:
         ),
         Section(
             "rdma",
-            "RDMA",
+            "RDMA" if pairs or document["iwarp"] else "Flow control",
             rdma if pairs else (),
             _some_tables(
                 build_table("queue-pairs", "Queue pairs", QUEUE_PAIRS, pairs, ROWS_LIMIT),
@@ -163,12 +168,12 @@ def build_sections(document: Document) -> list[Section]:
             "traffic",
             "Traffic",
             (
-                Panel("matrix", "Host to host", draw_traffic_matrix(document["traffic_matrix"])),
+                Panel("matrix", "Host to host", draw_traffic_matrix(matrix), wide=many),
                 Panel("sizes", "Packet sizes", draw_packet_sizes(spread["packet_size_bytes"])),
             ),
             _some_tables(
                 build_table("flows", "Flows", FLOWS, flows, ROWS_LIMIT, document["flows_total"]),
-                build_table("taps", "Taps", TAPS, document["capture"]["taps"], ROWS_LIMIT),
+                build_table("taps", "Taps", TAPS, taps if len(taps) > 1 else [], ROWS_LIMIT),
             ),
         ),
     ]

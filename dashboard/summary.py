@@ -120,7 +120,6 @@ def list_totals(document: Document) -> list[Total]:
     capture, unsure = document["capture"], bool(lost_packets(document))
     duration_s, wire_bytes = capture["duration_s"], capture["bytes"]
     duplicates = capture["duplicate_packets"]
-    peak = peak_bit_rate(document)
     totals = [
         Total(
             "Packets",
@@ -140,7 +139,7 @@ def list_totals(document: Document) -> list[Total]:
         Total(
             "Mean throughput",
             format_bit_rate(wire_bytes * 8 / duration_s if duration_s else None),
-            f"peak {format_bit_rate(peak)}" if peak is not None else "",
+            describe_peak(document),
             unsure,
         ),
         Total("Flows", format_count(document["flows_total"])),
@@ -202,6 +201,16 @@ def peak_bit_rate(document: Document) -> float | None:
     if not timeline.get("wire_bytes") or not timeline.get("bin_ns"):
         return None
     return float(max(timeline["wire_bytes"]) * 8e9 / timeline["bin_ns"])
+
+
+def describe_peak(document: Document) -> str:
+    """Return the peak and how long it lasted at least, since a shorter bin has a higher peak."""
+    peak = peak_bit_rate(document)
+    if peak is None:
+        return ""
+    return (
+        f"peak {format_bit_rate(peak)} in {format_duration(document['timeline']['bin_ns'] / 1e9)}"
+    )
 
 
 def rank_queue_pairs(document: Document) -> list[dict[str, Any]]:

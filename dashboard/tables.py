@@ -274,6 +274,17 @@ def build_table(
     limit: int,
     total: int | None = None,
 ) -> Table:
-    """Return the first `limit` rows as cells; `total` where `rows` itself was already cut."""
-    cells = [[column.cell(row) for column in columns] for row in rows[:limit]]
-    return Table(name, title, columns, cells, len(rows) if total is None else total)
+    """Return the first `limit` rows as cells; `total` where `rows` itself was already cut.
+
+    Columns in which no row has a value are left out, but for those of rank 0.
+    """
+    shown = rows[:limit]
+    cells = [(column, [column.cell(row) for row in shown]) for column in columns]
+    filled = [
+        (column, values)
+        for column, values in cells
+        if column.rank == 0 or any(value.text != UNKNOWN for value in values)
+    ]
+    kept = tuple(column for column, _ in filled)
+    by_row = [list(row) for row in zip(*(values for _, values in filled), strict=True)]
+    return Table(name, title, kept, by_row, len(rows) if total is None else total)

@@ -15,6 +15,7 @@ from fabricscope.dashboard.quantities import format_duration, format_microsecond
 
 SIZE_TICKS_BYTES: Final = tuple(1 << exponent for exponent in range(5, 17))
 TICKS_LIMIT: Final = 9
+TICKS_AT_LEAST: Final = 3
 
 
 def draw_message_times(histogram: Mapping[str, Any]) -> go.Figure:
@@ -43,11 +44,13 @@ def draw_packet_sizes(histogram: Mapping[str, Any]) -> go.Figure:
         hovertemplate="%{customdata}: %{y:,.0f} packets<extra></extra>",
     )
     ticks = [tick for tick in SIZE_TICKS_BYTES if edges[0] <= tick <= edges[-1]]
+    if len(ticks) < TICKS_AT_LEAST:
+        ticks = sorted({round(edges[0]), *ticks, round(edges[-1])})
     figure.update_xaxes(
         title_text="Length on the wire (bytes)",
         type="log",
-        tickvals=ticks or None,
-        ticktext=[f"{tick:,}" for tick in ticks] or None,
+        tickvals=ticks,
+        ticktext=[f"{tick:,}" for tick in ticks],
         tickangle=0,
     )
     figure.update_yaxes(title_text="Packets", rangemode="tozero", tickformat="~s")

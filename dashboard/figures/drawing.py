@@ -15,6 +15,7 @@ from fabricscope.dashboard.plain_text import neutralise
 POINTS_LIMIT: Final = 2000
 """Most points of one trace; a screen shows no more."""
 HEIGHT_PX: Final = 320
+EMPTY_HEIGHT_PX: Final = 90
 CONFIG: Final[dict[str, Any]] = {
     "responsive": True,
     "displaylogo": False,
@@ -47,7 +48,7 @@ def style(figure: go.Figure, **layout: Any) -> go.Figure:
 
 def empty_figure(note: str) -> go.Figure:
     """Return a figure without axes that says in one sentence why it shows nothing."""
-    figure = new_figure(height=HEIGHT_PX // 2, meta={"empty": True})
+    figure = new_figure(height=EMPTY_HEIGHT_PX, meta={"empty": True})
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     figure.add_annotation(

@@ -9,7 +9,7 @@ from fabricscope.dashboard.figures.drawing import HEIGHT_PX, empty_figure, escap
 from fabricscope.dashboard.quantities import BINARY_PREFIXES, format_bytes, scale
 
 ROW_PX: Final = 18
-HEIGHT_LIMIT_PX: Final = 1300
+HEIGHT_LIMIT_PX: Final = 720
 
 
 def draw_traffic_matrix(matrix: Mapping[str, Any]) -> go.Figure:

@@ -27,13 +27,13 @@ from fabricscope.dashboard.figures.palette import (
 from fabricscope.dashboard.quantities import DECIMAL_PREFIXES, format_duration, scale
 
 EVENTS: Final = {
-    "retransmissions": ("Retransmitted", VERMILION),
-    "naks": ("NAK", ORANGE),
-    "ecn_marked": ("ECN-marked", BLUE),
-    "cnps": ("CNP", PURPLE),
-    "pause_frames": ("Pause", GREY),
+    "retransmissions": ("Retransmitted", "retransmissions", VERMILION),
+    "naks": ("NAK", "NAKs", ORANGE),
+    "ecn_marked": ("ECN-marked", "ECN marks", BLUE),
+    "cnps": ("CNP", "CNPs", PURPLE),
+    "pause_frames": ("Pause", "pause frames", GREY),
 }
-"""Timeline columns of loss and congestion: short name and colour."""
+"""Timeline columns of loss and congestion: title, noun and colour."""
 
 
 def draw_throughput(timeline: Mapping[str, Any]) -> go.Figure:
@@ -79,12 +79,14 @@ def draw_events(timeline: Mapping[str, Any]) -> go.Figure:
     Kinds that never occurred get no strip but are named in the note below the axis.
     """
     seen = [name for name in EVENTS if has_values(timeline.get(name))]
+    known = [name for name in EVENTS if timeline.get(name) is not None]
     if not seen:
-        return empty_figure("No retransmission, NAK, ECN mark, CNP or pause frame was seen.")
+        kinds = ", ".join(EVENTS[name][1] for name in known)
+        return empty_figure(f"None seen: {kinds}." if kinds else "No packets with a time stamp.")
     figure = make_subplots(rows=len(seen), shared_xaxes=True, vertical_spacing=0.035)
     x, unit = seconds_axis(len(timeline[seen[0]]), timeline["bin_ns"])
     for row, name in enumerate(seen, 1):
-        label, color = EVENTS[name]
+        label, noun, color = EVENTS[name]
         xs, ys = decimate(x, timeline[name])
         figure.add_scatter(
             x=xs,
@@ -93,14 +95,14 @@ def draw_events(timeline: Mapping[str, Any]) -> go.Figure:
             mode="lines",
             fill="tozeroy",
             line={"color": color, "width": 1.4, "shape": "hv"},
-            hovertemplate=f"%{{y:,.0f}} {label}<extra></extra>",
+            hovertemplate=f"%{{y:,.0f}} {noun}<extra></extra>",
             row=row,
             col=1,
         )
         figure.update_yaxes(
             title_text=label, rangemode="tozero", nticks=4, tickformat="~s", row=row, col=1
         )
-    missing = ", ".join(EVENTS[name][0] for name in EVENTS if name not in seen)
+    missing = ", ".join(EVENTS[name][1] for name in known if name not in seen)
     bin_text = format_duration(timeline["bin_ns"] / 1e9)
     note = f"; none: {missing}" if missing else ""
     figure.update_xaxes(

@@ -72,8 +72,19 @@ def test_operations_are_read_in_both_shapes() -> None:
 
 
 def test_numbers_that_are_not_there_are_unknown() -> None:
-    pair = ring_document()["queue_pairs"][0] | {"goodput_gbps": float("nan"), "ack_rtt_us": None}
-    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, [pair], 1)
-    shown = {column.title: cell for column, cell in zip(table.columns, table.rows[0], strict=True)}
-    for title in ("Goodput", "RTT p99", "NAK to resend"):
+    whole = ring_document()["queue_pairs"][9]
+    pair = whole | {"goodput_gbps": float("nan"), "ack_rtt_us": None}
+    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, [whole, pair], 2)
+    shown = {column.title: cell for column, cell in zip(table.columns, table.rows[1], strict=True)}
+    for title in ("Goodput", "RTT p99"):
         assert shown[title] == (UNKNOWN, -1.0)
+
+
+def test_columns_without_a_single_value_are_left_out() -> None:
+    pair = ring_document()["queue_pairs"][9] | {"goodput_gbps": None, "state": None}
+    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, [pair], 1)
+    titles = {column.title for column in table.columns}
+    assert "Goodput" not in titles
+    assert {"From", "To", "QP", "Payload"} <= titles
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert tables.build_table("q", "Q", tables.QUEUE_PAIRS, [], 1).rows == []

@@ -23,7 +23,7 @@ def test_events_get_a_strip_each_and_name_what_is_missing() -> None:
     part["cnps"] = [0] * len(part["cnps"])
     figure = timeline.draw_events(part)
     assert [trace.name for trace in figure.data] == ["Retransmitted", "NAK", "ECN-marked", "Pause"]
-    assert figure.layout.xaxis4.title.text.endswith("none: CNP")
+    assert figure.layout.xaxis4.title.text.endswith("none: CNPs")
     assert sum(figure.data[0].y) == sum(part["retransmissions"])
 
 
@@ -41,4 +41,9 @@ def test_nothing_to_draw_is_said() -> None:
     empty = empty_document()["timeline"]
     for figure in (timeline.draw_throughput(empty), timeline.draw_events(empty)):
         assert not figure.data
-        assert figure.layout.annotations[0].text.startswith("No ")
+        assert figure.layout.annotations[0].text.startswith("No")
+
+
+def test_only_kinds_that_were_counted_are_called_absent() -> None:
+    figure = timeline.draw_events({"bin_ns": 1000, "naks": [0, 0], "cnps": [0, 0]})
+    assert figure.layout.annotations[0].text == "None seen: NAKs, CNPs."
