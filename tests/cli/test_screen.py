@@ -4,12 +4,13 @@ import io
 
 import pytest
 from examples.analysis import HOSTILE, ring_document
+from rich.cells import cell_len
 from rich.console import Console
 
 from fabricscope.cli.screen import Screen
 from fabricscope.dashboard.quantities import UNKNOWN
 from fabricscope.dashboard.summary import rank_queue_pairs
-from fabricscope.dashboard.tables import QUEUE_PAIRS, build_table
+from fabricscope.dashboard.tables import PAUSE, QUEUE_PAIRS, build_table
 
 
 def _console(width: int, encoding: str = "utf-8") -> tuple[Console, io.BytesIO]:
@@ -55,13 +56,16 @@ def test_long_addresses_give_way_before_columns_do() -> None:
     assert first.split()[0].endswith("5678")
 
 
-def test_columns_without_a_single_value_are_left_out() -> None:
-    pairs = ring_document()["queue_pairs"][:2]
-    for pair in pairs:
-        pair.update(goodput_gbps=None)
-    console, raw = _console(300)
-    Screen(console).table(build_table("q", "Q", QUEUE_PAIRS, pairs, 5), unsure=False)
-    assert "Goodput" not in raw.getvalue().decode()
+def test_characters_of_two_cells_count_twice() -> None:
+    console, raw = _console(80)
+    pause = ring_document()["pause"][:1]
+    pause[0]["tap"] = "東京" * 20
+    Screen(console).table(build_table("p", "P", PAUSE, pause, 5), unsure=False)
+    lines = raw.getvalue().decode().splitlines()
+    assert all(cell_len(line) <= 80 for line in lines)
+    assert lines[1].split()[0].startswith("東")
+    assert lines[1].rstrip().endswith("0.510 %")
+    assert "02:42:ac" in lines[1]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

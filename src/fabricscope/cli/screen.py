@@ -127,13 +127,7 @@ class Screen:
             self.line((f"{more:,} more, use --json", "dim"))
 
     def _choose_columns(self, table: Table, titles: list[str], texts: list[list[str]]) -> list[int]:
-        unknown = self.clean(UNKNOWN)
-        kept = [
-            index
-            for index, column in enumerate(table.columns)
-            if column.rank is not None
-            and (column.rank == 0 or any(row[index] != unknown for row in texts))
-        ]
+        kept = [index for index, column in enumerate(table.columns) if column.rank is not None]
         # Long names give way before columns do, down to a width that still tells hosts apart.
         needed = {
             index: _widest(index, titles, texts)
@@ -167,7 +161,17 @@ class Screen:
             return text
         ellipsis = self.clean("…")
         tail = (width - len(ellipsis)) // 2
-        return text[: width - len(ellipsis) - tail] + ellipsis + text[len(text) - tail :]
+        head = width - len(ellipsis) - tail
+        return _take(text, head) + ellipsis + _take(text[::-1], tail)[::-1]
+
+
+def _take(text: str, width: int) -> str:
+    """Return as many leading characters as fill at most `width` cells; some take two."""
+    end, used = 0, 0
+    while end < len(text) and used + cell_len(text[end]) <= width:
+        used += cell_len(text[end])
+        end += 1
+    return text[:end]
 
 
 def _widest(index: int, titles: list[str], texts: list[list[str]]) -> int:

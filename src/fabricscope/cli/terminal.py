@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from fabricscope.cli.screen import SEVERITY_STYLES, Screen
-from fabricscope.dashboard.quantities import format_bit_rate, format_ratio
+from fabricscope.dashboard.quantities import format_ratio
 from fabricscope.dashboard.summary import (
     Document,
     describe_evidence,
@@ -17,7 +17,6 @@ from fabricscope.dashboard.summary import (
     list_caveats,
     list_totals,
     lost_packets,
-    peak_bit_rate,
     rank_findings,
     rank_flows,
     rank_queue_pairs,
@@ -72,14 +71,12 @@ def _print_totals(document: Document, screen: Screen) -> None:
             indent=2,
             hang=_LABEL_WIDTH,
         )
-    peak = peak_bit_rate(document)
-    width = min(60, screen.console.width - _LABEL_WIDTH - 24)
+    width = min(60, screen.console.width - _LABEL_WIDTH - 4)
     blocks = screen.sparkline(document["timeline"].get("wire_bytes") or [], width)
     if blocks:
         screen.line(
             (f"{'Over time':<{_LABEL_WIDTH}}", "dim"),
             (blocks, "cyan"),
-            (f"  peak {format_bit_rate(peak)}", "dim"),
             indent=2,
         )
     if lost := lost_packets(document):
