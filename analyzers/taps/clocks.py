@@ -173,12 +173,13 @@ def _drift(clock: PairClock, trend: float) -> float | None:
     edges = [
         edge
         for side in (1, -1)
-        if (edge := _edge_slope(clock, clock.order == side, side)) is not None
+        if (edge := _edge_slope(clock, clock.order == side, side, trend)) is not None
     ]
     two_way = bool((clock.order > 0).any() and (clock.order < 0).any())
     if not two_way:
         if not edges and not (clock.order != 0).any():
-            edge = _edge_slope(clock, clock.order == 0, tail_side(clock.difference_ns))
+            level = clock.difference_ns - trend * clock.since_ns
+            edge = _edge_slope(clock, clock.order == 0, tail_side(level), trend)
             edges = [] if edge is None else [edge]
         slope, error = edges[0] if edges else (0.0, 0.0)
         return slope if edges and abs(slope) > _ONE_WAY_SIGMAS * error else None
@@ -205,10 +206,15 @@ def tail_side(difference_ns: Floats) -> int:
     return 1 if upward >= middle - float(difference_ns.min()) else -1
 
 
-def _edge_slope(clock: PairClock, rows: NDArray[np.bool_], side: int) -> tuple[float, float] | None:
-    """Return (slope, standard error) of the lower (side 1) or upper edge; None with few bins."""
+def _edge_slope(
+    clock: PairClock, rows: NDArray[np.bool_], side: int, trend: float
+) -> tuple[float, float] | None:
+    """Return (slope, standard error) of the lower (side 1) or upper edge; None with few bins.
+
+    The rough `trend` is taken out first, as a slope within a bin would shift its extreme.
+    """
     since = clock.since_ns[rows]
-    level = clock.difference_ns[rows] * side
+    level = (clock.difference_ns[rows] - trend * since) * side
     if since.size < 2 * _DRIFT_BINS or since.max() <= since.min():
         return None
     place = (since - since.min()) / (since.max() - since.min()) * _DRIFT_BINS
@@ -226,7 +232,7 @@ def _edge_slope(clock: PairClock, rows: NDArray[np.bool_], side: int) -> tuple[f
     residual = y - slope * x
     error = math.sqrt(float((residual**2).sum()) / (x.size - 2) / float((x * x).sum()))
     # Time stamps are whole nanoseconds at best.
-    return slope * side, max(error, 1.0 / float(since.max() - since.min()))
+    return slope * side + trend, max(error, 1.0 / float(since.max() - since.min()))
 
 
 def _widest(clock: PairClock, trend: float) -> float:

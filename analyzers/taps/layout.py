@@ -48,7 +48,7 @@ ENTRY_DTYPE: Final = np.dtype(
     ],
     align=True,
 )
-"""A distinct packet: 64 bytes, one cache line."""
+"""A distinct packet."""
 
 
 class Totals(NamedTuple):

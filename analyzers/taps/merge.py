@@ -16,6 +16,7 @@ from fabricscope.records import BATCH_ROWS, Packets, allocate_packets, slice_pac
 COPIED_BYTES: Final = 2_048
 """Captured bytes of a packet that a merged batch keeps: all headers and the start of payload."""
 _LAST_ROWS: Final = 16
+_LONGEST_SILENCE_NS: Final = 60_000_000_000
 _REWRITTEN: Final = frozenset({"packet_offset", "payload_offset", "captured_length"})
 
 Batch = tuple[NDArray[np.uint8], Packets]
@@ -46,9 +47,7 @@ class _Source:
             self._times_ns = self.packets.time_ns[self._order]
             self._given = 0
             if self._order.size:
-                # The median of the last rows: one wrong time stamp must not hold up the rest.
-                last_ns = np.sort(self.packets.time_ns[-_LAST_ROWS:])
-                self.newest_ns = int(last_ns[last_ns.size // 2])
+                self.newest_ns = _newest_ns(self.packets.time_ns, self._times_ns)
         return True
 
     def take(self, horizon_ns: int) -> NDArray[np.int64]:
@@ -60,6 +59,19 @@ class _Source:
         rows = self._order[self._given : max(stop, self._given)]
         self._given = max(stop, self._given)
         return rows
+
+
+def _newest_ns(times_ns: NDArray[np.int64], sorted_ns: NDArray[np.int64]) -> int:
+    """Return how far a batch has been read, from its times in the order of the file and sorted.
+
+    That is the last row's time; a wrong time stamp there must not hold up other sources, nor let
+    them wait for a day that never comes.
+    """
+    last_ns = int(times_ns[-1])
+    middle_ns = int(np.sort(times_ns[-_LAST_ROWS:])[-1 - min(_LAST_ROWS, times_ns.size) // 2])
+    if sorted_ns.size > 1 and last_ns - int(sorted_ns[-2]) > _LONGEST_SILENCE_NS:
+        return middle_ns
+    return max(last_ns, middle_ns)
 
 
 def merge(

@@ -72,6 +72,7 @@ def _is_per_link(protocol: Any, ip_protocol: Any) -> Any:
 @njit(cache=True, nogil=True)
 def hash_bytes(view: Any, start: Any, count: Any, value: Any) -> Any:
     """Fold `count` bytes of `view` from `start` into `value`."""
+    value = mix(value, np.uint64(count))
     word = np.uint64(0)
     for place in range(count):
         word = (word << np.uint64(8)) | np.uint64(view[start + place])
@@ -125,14 +126,12 @@ def packet_signatures(
         wanted = 0
         if protocol in _RDMA:
             opcode = np.int64(packets.opcode[row])
-            acknowledges = np.uint64(packets.rdma_flags[row] & RDMA_ACK_REQUEST)
+            asks = np.uint64(packets.rdma_flags[row] & RDMA_ACK_REQUEST)
             value = mix(value, (np.uint64(packets.psn[row]) << _SHIFT) | length)
             value = mix(
                 value, (np.uint64(packets.dest_qp[row]) << np.uint64(8)) | np.uint64(opcode)
             )
-            variant = mix(
-                (ip_id << _SHIFT) | np.uint64(packets.aeth[row]), acknowledges << np.uint64(8)
-            )
+            variant = mix(mix(_FINISHER, asks), (ip_id << _SHIFT) | np.uint64(packets.aeth[row]))
             if (opcode >> 5) in _RELIABLE and (opcode & 31) not in _ACKNOWLEDGES:
                 kind |= KIND_RELIABLE
         elif ip_protocol == _TCP:
@@ -141,9 +140,8 @@ def packet_signatures(
             handshake = tcp_flags & np.uint64(_TCP_SYN_FIN)
             value = mix(value, (np.uint64(packets.tcp_seq[row]) << _SHIFT) | length)
             value = mix(value, handshake)
-            variant = mix(
-                (ip_id << _SHIFT) | np.uint64(packets.tcp_ack[row]), tcp_flags << np.uint64(8)
-            )
+            variant = mix(_FINISHER, (ip_id << _SHIFT) | np.uint64(packets.tcp_ack[row]))
+            variant = mix(variant, tcp_flags)
             if length > 0 or handshake != 0:
                 kind |= KIND_RELIABLE
         elif ip_protocol == 0 and protocol == _ARP:
