@@ -131,34 +131,60 @@ def test_an_unwritable_path_is_one_sentence(tmp_path: Path) -> None:
         write_report(empty_document(), str(tmp_path / "missing" / "report.html"))
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("document", [ring_document, hostile_document])
-def test_a_browser_draws_every_figure(
-    document: Callable[[], dict[str, Any]], tmp_path: Path
-) -> None:
+@pytest.fixture
+def dump(tmp_path: Path) -> Callable[[str], str]:
+    """Return a function that opens a page in a browser and returns what became of it."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium, which is not installed")
-    path = tmp_path / "report.html"
-    write_report(document(), str(path))
     flags = (
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
         "--disable-background-networking --disable-component-update --virtual-time-budget=10000"
     )
-    shown = subprocess.run(
-        [
-            chromium,
-            *flags.split(),
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--dump-dom",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        timeout=60,
-        check=True,
-    ).stdout.decode()
-    page = Page(shown)
+
+    def dump_page(text: str) -> str:
+        path = tmp_path / "report.html"
+        path.write_text(text, encoding="utf-8")
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        command = [chromium, *flags.split(), profile, "--dump-dom", path.as_uri()]
+        return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout.decode()
+
+    return dump_page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("document", [ring_document, hostile_document])
+def test_a_browser_draws_every_figure(
+    document: Callable[[], dict[str, Any]], dump: Callable[[str], str]
+) -> None:
+    text = render_report(document())
+    page = Page(dump(text))
     plots = [a for _, a in page.elements if "js-plotly-plot" in (a.get("class") or "").split()]
-    assert len(plots) == len(re.findall(r'class="plot"', render_report(document()))) == 6
+    assert len(plots) == text.count('class="plot"') == 6
     assert len([tag for tag, _ in page.elements if tag == "script"]) == SCRIPTS
     assert not [tag for tag, _ in page.elements if tag == "img"]
+
+
+@pytest.mark.browser
+def test_tables_sort_and_filter(dump: Callable[[str], str]) -> None:
+    act = """<script>
+      const table = document.getElementById("queue-pairs");
+      const head = [...table.querySelectorAll("th")];
+      head.find((th) => th.textContent.startsWith("Messages")).querySelector("button").click();
+      const input = table.querySelector("input");
+      input.value = "10.77.0.13 ACTIVE";
+      input.dispatchEvent(new Event("input"));
+      document.querySelector(".copy").click();
+    </script></body>"""
+    shown = dump(render_report(ring_document()).replace("</body>", act))
+    body = re.search(r'<tbody id="queue-pairs-rows">(.*?)</tbody>', shown, re.S)
+    assert body is not None
+    rows = re.findall(r"<tr( hidden[^>]*)?>(.*?)</tr>", body[1], re.S)
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for _, row in rows]
+    messages = [int(row[7].replace(",", "")) for row in cells]
+    assert messages == sorted(messages, reverse=True)
+    visible = [row for (hidden, _), row in zip(rows, cells, strict=True) if not hidden]
+    assert 0 < len(visible) < len(cells)
+    assert all("10.77.0.13" in row[:2] and row[3] == "active" for row in visible)
+    assert f"{len(visible)} match" in shown
+    assert 'aria-sort="descending"' in shown
