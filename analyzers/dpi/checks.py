@@ -106,8 +106,8 @@ class CheckError(ValueError):
     """The text of a condition cannot be understood; the message says which part."""
 
 
-_MIN: Final = -(1 << 62)
-_MAX: Final = 1 << 62
+_MIN: Final = -(1 << 63)
+_MAX: Final = (1 << 63) - 1
 _INT = r"-?(?:0x[0-9a-fA-F]+|\d+)"
 _KIND = "|".join(kind for kind in KINDS[1:])
 _POSITION = re.compile(

@@ -40,7 +40,7 @@ class SignatureTables(NamedTuple):
     - port_application uint16[2, 65536]: the one to guess from a tcp or udp port
     - decoded_application, ip_application uint16: by index into PROTOCOLS, by IP protocol
     - ethertype_application uint16[65536]
-    - collect uint8, watch uint8: by application
+    - collect, watch, gives_way uint8: by application
     """
 
     checks: NDArray[np.int64]
@@ -59,6 +59,7 @@ class SignatureTables(NamedTuple):
     ethertype_application: NDArray[np.uint16]
     collect: NDArray[np.uint8]
     watch: NDArray[np.uint8]
+    gives_way: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ def _named_tables(signatures: list[Signature]) -> dict[str, NDArray[np.generic]]
         "ethertype_application": ethertype,
         "collect": np.array([0] + [s.collect for s in signatures], np.uint8),
         "watch": np.array([0] + [s.watch for s in signatures], np.uint8),
+        "gives_way": np.array([0] + [s.gives_way for s in signatures], np.uint8),
     }
 
 

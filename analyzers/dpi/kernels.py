@@ -49,6 +49,7 @@ _INFINIBAND = PROTOCOLS.index("infiniband")
 NO_TRANSPORT = 255
 DECIDING_SCORE = 900
 ACCEPTED_SCORE = 500
+REPLACING_SCORE = 920  # to take the name from a protocol that gives way
 REPLY_PATIENCE = 3
 RDMA_SENDS = 8
 
@@ -253,6 +254,29 @@ def first_message(pool, head, side, datagrams):
 
 
 @njit(cache=True, nogil=True)
+def take_best(slot, side, own, reply, previous, growing, state, pool, tables, counters):
+    """Match a message that `side` sent; note the rule if it beats what the flow has."""
+    ports = (np.int64(state.ports[slot, 0]), np.int64(state.ports[slot, 1]))
+    transport = np.int64(state.transport[slot])
+    to_beat = np.int64(state.score[slot]) if state.rule[slot] != NO_RULE else np.int64(0)
+    yielding = to_beat != 0 and tables.gives_way[state.application[slot]] != 0
+    if yielding:
+        to_beat = np.int64(REPLACING_SCORE - 1)
+    rule_index, score, agreed = match_message(
+        tables, transport, ports, pool.buffer, own, reply, previous, growing, to_beat, counters
+    )
+    if rule_index == NO_RULE:
+        return
+    if yielding and tables.rules[rule_index, 0] == state.application[slot]:
+        return
+    state.rule[slot] = rule_index
+    state.application[slot] = tables.rules[rule_index, 0]
+    state.score[slot] = score
+    state.agreed[slot] = agreed
+    state.request_side[slot] = side
+
+
+@njit(cache=True, nogil=True)
 def name_flow(slot, side, own, previous, growing, head, state, pool, tables, counters):
     """Match a message of `side`, and as a reply to what already named the flow."""
     transport = np.int64(state.transport[slot])
@@ -267,28 +291,22 @@ def name_flow(slot, side, own, previous, growing, head, state, pool, tables, cou
                 state.agreed[slot] = 1
                 state.score[slot] = rule[8]
             elif answer == FAIL and state.score[slot] >= rule[7]:
-                state.score[slot] = rule[7] // 2
+                state.score[slot] = rule[7] * 3 // 4
                 state.stage[slot] = STAGE_COLLECT
     if state.stage[slot] == STAGE_DETAIL:
         return
-    ports = (np.int64(state.ports[slot, 0]), np.int64(state.ports[slot, 1]))
-    rule_index, score, agreed = match_message(
-        tables, transport, ports, pool.buffer, own, reply, previous, growing,
-        np.int64(state.score[slot]) if state.rule[slot] != NO_RULE else np.int64(0), counters,
-    )  # fmt: skip
-    if rule_index != NO_RULE:
-        state.rule[slot] = rule_index
-        state.application[slot] = tables.rules[rule_index, 0]
-        state.score[slot] = score
-        state.agreed[slot] = agreed
-        state.request_side[slot] = side
+    take_best(slot, side, own, reply, previous, growing, state, pool, tables, counters)
+    # A request that means something only with its reply is looked at again when that comes.
+    if reply[1] > 0 and (state.rule[slot] == NO_RULE or state.score[slot] < DECIDING_SCORE):
+        nothing = (np.int64(0), np.int64(0), np.int64(0))
+        take_best(slot, 1 - side, reply, own, nothing, growing, state, pool, tables, counters)
 
 
 @njit(cache=True, nogil=True)
 def settle_flow(slot, state, tables, finished, count):
     """Move the flow on after a packet; list it in `finished` when nothing more is needed."""
     if state.stage[slot] == STAGE_COLLECT and state.score[slot] >= DECIDING_SCORE:
-        if state.rule[slot] != NO_RULE:
+        if state.rule[slot] != NO_RULE and not tables.gives_way[state.application[slot]]:
             rule = tables.rules[state.rule[slot]]
             patience = np.int64(tables.collect[state.application[slot]])
             if rule[4] > rule[3] and not state.agreed[slot]:
@@ -324,11 +342,12 @@ def add_payload(view, offset, have, total, sequence, slot, side, state, pool, ta
         if grew:
             own = (start, stream[STREAM_HAVE], stream[STREAM_TOTAL])
             name_flow(slot, side, own, nothing, True, head, state, pool, tables, counters)
-        # Without its SYN the capture began inside the stream: a message may start in any segment.
+        # A capture may begin inside a stream, and a generic opening may come before what tells:
+        # while a flow has no certain name, a message may start in any segment.
         if (
-            not state.opened[slot] >> side & 1
+            state.seen[slot] > 1
             and state.stage[slot] == STAGE_COLLECT
-            and state.seen[slot] > 1
+            and (state.rule[slot] == NO_RULE or state.score[slot] < DECIDING_SCORE)
         ):
             kept = min(have, HEAD_BYTES)
             for index in range(kept):

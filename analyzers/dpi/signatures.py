@@ -26,7 +26,7 @@ MAX_COLLECT: Final = 32
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PROTOCOL_KEYS: Final = {
     "name", "title", "category", "tcp_ports", "udp_ports", "ip_protocols", "ethertypes",
-    "decoded", "collect", "watch", "match",
+    "decoded", "collect", "watch", "gives_way", "match",
 }  # fmt: skip
 _MATCH_KEYS: Final = {
     "transport", "payload", "reply", "require_reply", "port_required", "confidence",
@@ -54,7 +54,8 @@ class Signature:
     """A protocol of the catalogue.
 
     `collect` is how many payload packets of a recognised flow are kept for its detail; `watch`:
-    all of the flow is read, because it announces other flows.
+    all of the flow is read, because it announces other flows. `gives_way`: the protocol only opens
+    the way for another one on the same flow, which then takes the name.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Signature:
     decoded: tuple[str, ...]
     collect: int
     watch: bool
+    gives_way: bool
     matches: tuple[Match, ...]
 
 
@@ -158,6 +160,7 @@ def _parse_protocol(entry: Any, place: _Place) -> Signature:
         decoded=decoded,
         collect=_number(entry, "collect", 0, MAX_COLLECT, place),
         watch=_flag(entry, "watch", place),
+        gives_way=_flag(entry, "gives_way", place),
         matches=tuple(
             _parse_match(match, _Place(place.file, place.text, place.protocol, index))
             for index, match in enumerate(matches)

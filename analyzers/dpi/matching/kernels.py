@@ -273,7 +273,7 @@ def match_message(
 ):
     """Return the best rule for a message, its score in thousandths and whether both sides agree.
 
-    Rules whose reply contradicts count half. NO_RULE where none beats `score_to_beat`.
+    Rules whose reply contradicts count three quarters. NO_RULE where none beats `score_to_beat`.
     """
     best, best_score, best_agreed = NO_RULE, score_to_beat, False
     if own[1] <= 0:
@@ -302,7 +302,7 @@ def match_message(
             if answer == PASS:
                 score, agreed = rule[8], True
             elif answer == FAIL:
-                score = rule[7] // 2
+                score = rule[7] * 3 // 4
         if score > best_score:
             best, best_score, best_agreed = (
                 np.int64(tables.bucket_rules[entry]), score, agreed
