@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.taps.analyzer import TapAnalyzer
-from fabricscope.analyzers.taps.copying.kernels import copy_rows
+from fabricscope.analyzers.taps.copying.kernels import copy_column, copy_rows
 from fabricscope.records import BATCH_ROWS, Packets, allocate_packets, slice_packets
 
 COPIED_BYTES: Final = 2_048
@@ -123,7 +123,7 @@ def _fill(
     for source, rows, at in chosen:
         for name in Packets._fields:
             if name not in _REWRITTEN:
-                getattr(batch, name)[at] = getattr(source.packets, name)[rows]
+                copy_column(getattr(source.packets, name), rows, at, getattr(batch, name))
         lengths = source.packets.captured_length[rows]
         batch.captured_length[at] = np.minimum(lengths, copied_bytes)
     ends = np.cumsum(batch.captured_length, dtype=np.int64)

@@ -1,10 +1,21 @@
-"""Copying of the captured bytes of chosen rows into an arena; nothing else."""
+"""Copying of chosen rows: their columns, and their captured bytes into an arena; nothing else."""
+
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from fabricscope.records import Packets
+
+
+@njit(cache=True, nogil=True)
+def copy_column(
+    column: NDArray[Any], rows: NDArray[np.int64], places: NDArray[np.int64], target: NDArray[Any]
+) -> None:
+    """Copy `rows` of `column` to `places` of `target`, of the same dtype."""
+    for index in range(rows.size):
+        target[places[index]] = column[rows[index]]
 
 
 @njit(cache=True, nogil=True)
@@ -30,8 +41,7 @@ def copy_rows(
         count = min(np.int64(packets.captured_length[row]), limit_bytes)
         count = max(np.int64(0), min(count, view.size - source)) if source >= 0 else np.int64(0)
         target = offsets[place]
-        for step in range(count):
-            arena[target + step] = view[source + step]
+        arena[target : target + count] = view[source : source + count]
         merged.packet_offset[place] = target
         merged.payload_offset[place] = target + packets.payload_offset[row] - source
         merged.captured_length[place] = count

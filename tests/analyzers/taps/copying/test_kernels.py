@@ -2,8 +2,15 @@
 
 import numpy as np
 
-from fabricscope.analyzers.taps.copying.kernels import copy_rows
+from fabricscope.analyzers.taps.copying.kernels import copy_column, copy_rows
 from reference.taps_traffic import frozen, rows
+
+
+def test_copies_a_column() -> None:
+    target = np.zeros(5, np.uint16)
+    column = np.array([5, 6, 7], np.uint16)
+    copy_column(column, np.array([2, 0]), np.array([1, 4]), target)
+    assert target.tolist() == [0, 7, 0, 0, 5]
 
 
 def test_copies_chosen_rows_and_moves_offsets() -> None:
