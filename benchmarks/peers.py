@@ -50,7 +50,7 @@ KINDS: Final = (
     Kind(
         "whole",
         "RoCEv2 WRITEs of 64 bytes, captured whole, for ndpiReader, which skips cut packets",
-        ("workloads.0.message_bytes=64",),
+        ("capture.snaplen=0", "workloads.0.message_bytes=64"),
     ),
 )
 
@@ -59,8 +59,9 @@ def main() -> int:
     """Generate, measure, report; exit status 1 if a program could not be measured at all."""
     arguments = _parse_arguments()
     repeats = 1 if arguments.quick else arguments.repeats
-    captures: Path = arguments.captures or BUILD / "captures"
-    captures.mkdir(parents=True, exist_ok=True)
+    captures = (arguments.captures or BUILD / "captures").resolve()
+    for folder in (BUILD, captures):
+        folder.mkdir(parents=True, exist_ok=True)
     found = list_programs(_provide_nfstream())
     programs = [program for program, version in found.values() if version]
     absent = [name for name, (_, version) in found.items() if not version]
@@ -71,7 +72,7 @@ def main() -> int:
     for size in QUICK_SIZES if arguments.quick else SIZES:
         for kind in KINDS:
             capture = _provide_capture(captures, kind, size)
-            outcomes += _compare(programs, kind, capture, size, repeats)
+            outcomes += _compare(programs, kind, capture, repeats)
     report = write_report(
         outcomes,
         machine=describe_machine(),
@@ -142,14 +143,10 @@ def _warm_up(programs: list[Program], capture: Path) -> None:
                 run(program.command(capture), Path(folder))
 
 
-def _compare(
-    programs: list[Program], kind: Kind, capture: Path, size: int, repeats: int
-) -> list[Outcome]:
+def _compare(programs: list[Program], kind: Kind, capture: Path, repeats: int) -> list[Outcome]:
     """Run the programs in turns on a capture; each outcome is the median of a program's runs."""
     packets = count_packets(capture)
-    chosen = [program for program in programs if size <= (program.packets_limit or size)]
-    if size > SIZES[0]:
-        chosen = [program for program in chosen if program.prefix_packets is None]
+    chosen = [program for program in programs if packets <= (program.packets_limit or packets)]
     runs: dict[str, list[Run]] = {program.name: [] for program in chosen}
     read: dict[str, int | None] = {}
     for _ in range(repeats):
@@ -166,7 +163,7 @@ def _compare(
         Outcome(
             program.name,
             kind.name,
-            size,
+            packets,
             expected_packets=min(packets, program.prefix_packets or packets),
             read_packets=read[program.name],
             run=take_median(runs[program.name]),

@@ -15,8 +15,8 @@ class Outcome:
 
     program: str
     kind: str
-    size: int  # packets the capture was asked for
-    expected_packets: int  # records in the file, or the first so many that the program was given
+    size: int  # records in the file
+    expected_packets: int  # all of them, or the first so many that the program was asked to read
     read_packets: int | None  # what the program says it read; None if it says nothing
     run: Run
     repeats: int
