@@ -316,6 +316,8 @@ def udp(p: Packet) -> str:
         p.flag(r.FLAG_MALFORMED)
     if length:
         p.limit = min(p.limit, o + length)
+    if p.row["dst_port"] != 4791 and p.row["src_port"] == 2152:
+        return "gtp_u"
     return UDP_PORTS.get(p.row["dst_port"], "")
 
 

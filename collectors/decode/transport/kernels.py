@@ -93,6 +93,9 @@ def udp(view, fields):
     port = fields[DST_PORT]
     if port == 4791:
         return ROCE_V2
+    # GTP-U replies come from the port, too.
+    if fields[SRC_PORT] == 2152:
+        return GTP_U
     return tunnel_by_port(port)
 
 
