@@ -91,6 +91,7 @@ OTHER_FILES: Final = (
 ERF_LAST_TYPE: Final = 29
 ERF_PAD_TYPE: Final = 48
 ERF_STEP_S: Final = 7 * 86_400
+ERF_RECORDS: Final = 8
 TAR_MAGIC_AT: Final = 257
 
 
@@ -164,7 +165,7 @@ def _looks_like_erf(head: bytes) -> bool:
     at = 0
     records = 0
     last_s = 0
-    while at + 16 <= len(head) and records < 20:
+    while at + 16 <= len(head) and records < ERF_RECORDS:
         second = int.from_bytes(head[at + 4 : at + 8], "little")
         kind = head[at + 8] & 0x7F
         length = int.from_bytes(head[at + 10 : at + 12], "big")

@@ -95,7 +95,7 @@ class CaptureFile:
             raise ValueError("read() needs an open capture: use it inside `with`")
         window = source.window
         while True:
-            start = max(window.position, 0)
+            start = window.position
             rows = walker.walk(window, packets)
             if rows > 0:
                 source.gave(start)
@@ -162,8 +162,8 @@ class CaptureFile:
             if count == 0:
                 break
             size += count
-            if recognise(bytes(space[:size])).kind:
-                break
+            if recognise(bytes(space[:size])).kind not in ("", "erf"):
+                break  # ERF has no magic number: the more bytes, the surer
         head = bytes(space[:size])
         found = recognise(head)
         if stream.problem and not head:

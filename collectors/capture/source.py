@@ -32,8 +32,7 @@ FILL_WAIT_S: Final = 0.1
 class Window:
     """The bytes at hand: `view[position:stop]` is unread, `view[0]` is byte `origin` of the input.
 
-    `position` may lie beyond `stop`: what lies between is passed over when it comes. `final` says
-    that nothing follows `stop`.
+    `final` says that nothing follows `stop`.
     """
 
     view: NDArray[np.uint8]
@@ -94,7 +93,7 @@ class MappedSource:
 
     def position_bytes(self) -> int:
         """Return how much of the stored input was consumed."""
-        return min(self.window.position, self.window.stop)
+        return self.window.position
 
 
 class StreamSource:
@@ -115,22 +114,13 @@ class StreamSource:
         """Make at least `need_bytes` unread bytes available, or set `window.final`."""
         window = self.window
         kept = window.view[window.position : window.stop]
-        skip_bytes = max(window.position - window.stop, 0)
         buffer = self._next_buffer(max(need_bytes, CHUNK_BYTES))
         buffer[: len(kept)] = kept
         window.origin += window.position
         window.view = _read_only(buffer)
         window.position = 0
         window.stop = len(kept)
-        space = buffer.data
-        while skip_bytes > 0 and not window.final:
-            count = self._stream.readinto(space[: min(skip_bytes, len(space))])
-            window.final = count == 0
-            skip_bytes -= count
-        if skip_bytes > 0:  # the input ended inside what was to be passed over
-            window.origin -= skip_bytes
-            window.position = skip_bytes
-        self._fill(space, need_bytes)
+        self._fill(buffer.data, need_bytes)
 
     def gave(self, start: int) -> None:
         """Keep the current buffer untouched until the ring has come round."""
@@ -139,7 +129,7 @@ class StreamSource:
     def position_bytes(self) -> int:
         """Return how much of the stored input was consumed."""
         if self._stream is self._stored:
-            return self._stored.read_bytes - max(self.window.stop - self.window.position, 0)
+            return self._stored.read_bytes - (self.window.stop - self.window.position)
         return self._stored.read_bytes
 
     def _next_buffer(self, size_bytes: int) -> NDArray[np.uint8]:

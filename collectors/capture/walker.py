@@ -120,19 +120,16 @@ class Walker(ABC):
         if at == window.stop:
             self.done = True
             return
-        if at < window.stop and self._resume(window, at):
+        if self._resume(window, at):
             return
         where = self.here()
-        row = int(self.state[layout.ROW])
-        if at < window.stop:
-            self.state[layout.ACCEPT_CUT] = 1
-            self.run_kernel(window.view, packets)
-        lost_bytes = window.stop - at if self.state[layout.ROW] == row else 0
-        self.end_cut(window, where, lost_bytes)
+        self.state[layout.ACCEPT_CUT] = 1
+        self.run_kernel(window.view, packets)
+        self.end_cut(window, where)
 
-    def end_cut(self, window: Window, where: str, lost_bytes: int) -> None:
+    def end_cut(self, window: Window, where: str) -> None:
         """End at the end of the input, which is in the middle of something."""
-        self.state[layout.UNREADABLE_BYTES] += max(lost_bytes, 0)
+        self.state[layout.UNREADABLE_BYTES] += window.stop - self.state[layout.POSITION]
         self.state[layout.POSITION] = window.stop
         self._end(f"cut in the middle of {where} at byte {window.origin + window.stop:,}")
 

@@ -119,9 +119,8 @@ def walk_pcapng(
 ) -> None:
     """Fill one row per packet block; pass over all others but those that redefine the section.
 
-    `interfaces`: int64 table of IF_COLUMNS columns, owned by the walker. A block of unknown kind
-    may leave POSITION beyond STOP: these bytes are to be passed over when they come. A record
-    with an impossible timestamp, or none, gets the time of the record before it.
+    `interfaces`: int64 table of IF_COLUMNS columns, owned by the walker. A record with an
+    impossible timestamp, or none, gets the time of the record before it.
     """
     record_limit = layout[RECORD_LIMIT]
     position = state[POSITION]
@@ -141,24 +140,16 @@ def walk_pcapng(
         if kind in (SECTION_HEADER, INTERFACE_DESCRIPTION):
             status = BLOCK
             break
-        if length < 12:
-            status = BAD
-            break
+        is_packet = kind in (ENHANCED_PACKET, SIMPLE_PACKET, OBSOLETE_PACKET)
+        data_at = position + 8
+        if is_packet:
+            data_at = position + 12 if kind == SIMPLE_PACKET else position + 28
         block_stop = position + ((length + 3) & ~3)
-        if kind != ENHANCED_PACKET and kind != SIMPLE_PACKET and kind != OBSOLETE_PACKET:
-            if block_stop <= stop and load_u32(view, block_stop - 4, big_endian) != length:
-                status = BAD
-                break
-            position = block_stop
-            continue
-        data_at = position + 28
-        if kind == SIMPLE_PACKET:
-            data_at = position + 12
         if length > record_limit or position + length < data_at + 4:
             status = BAD
             break
         if block_stop > stop:
-            if state[ACCEPT_CUT] == 0 or data_at > stop:
+            if state[ACCEPT_CUT] == 0 or data_at > stop or not is_packet:
                 status = SHORT
                 state[NEED] = block_stop - position
                 break
@@ -169,6 +160,9 @@ def walk_pcapng(
             if load_u32(view, block_stop - 4, big_endian) != length:
                 status = BAD
                 break
+        if not is_packet:
+            position = block_stop
+            continue
         interface = 0
         if kind == ENHANCED_PACKET:
             interface = load_u32(view, position + 8, big_endian)
@@ -239,7 +233,7 @@ def find_block(
         if at + 12 > stop:
             return -1
         kind = load_u32(view, at, big_endian)
-        if kind != ENHANCED_PACKET and kind != SIMPLE_PACKET and kind != OBSOLETE_PACKET:
+        if kind not in (ENHANCED_PACKET, SIMPLE_PACKET, OBSOLETE_PACKET):
             continue
         length = load_u32(view, at + 4, big_endian)
         if length < 16 or length > layout[RECORD_LIMIT] or (length & 3) != 0:

@@ -82,7 +82,7 @@ class PcapngWalker(Walker):
             return
         if at + padded > window.stop:
             if window.final:
-                self.end_cut(window, self.here(), window.stop - at)
+                self.end_cut(window, self.here())
             else:
                 self.need_bytes = padded
             return

@@ -106,10 +106,7 @@ def test_zstd_frames(size: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 def test_a_bomb_needs_no_more_memory_than_its_buffer(kind: str, tmp_path: Path) -> None:
     zeros = bytes(1 << 20)
-    if kind == "gzip":
-        data = gzip.compress(zeros * 64, 9)
-    else:
-        data = zstandard.compress(zeros * 64)
+    data = gzip.compress(zeros * 64, 9) if kind == "gzip" else zstandard.compress(zeros * 64)
     stored = open_bytes(tmp_path / "f", data)
     stream: ByteStream = Gzip(stored) if kind == "gzip" else Zstd(stored)
     buffer = memoryview(bytearray(1 << 18))

@@ -65,22 +65,6 @@ def test_stream_keeps_the_last_batches_untouched(numbers: tuple[int, bytes]) -> 
     assert len({view.__array_interface__["data"][0] for view, _ in batches}) <= BATCHES_ALIVE
 
 
-def test_stream_passes_over_what_lies_beyond(numbers: tuple[int, bytes]) -> None:
-    descriptor, data = numbers
-    source = stream(descriptor)
-    window = source.window
-    source.refill(4)
-    window.position = 54_321
-    source.refill(4)
-    assert window.view[:4].tobytes() == data[54_321:54_325]
-    assert window.origin == 54_321
-    window.position = 10**9
-    source.refill(4)
-    assert window.final
-    assert window.position > window.stop
-    assert window.origin + window.stop == len(data)
-
-
 def test_stream_does_not_wait_for_a_slow_pipe_to_fill_the_buffer() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"x" * 100)
