@@ -127,11 +127,12 @@ def _provide_capture(folder: Path, kind: Kind, size: int) -> Path:
     print(f"bench: generating {path.name}")
     unfinished = path.with_name(f"unfinished-{path.name}")
     settings = (f"workloads.0.packets={size}", *kind.settings)
-    subprocess.run(
-        [str(Path(sys.executable).with_name("fabricscope")), "generate", "load", str(unfinished)]
-        + [part for setting in settings for part in ("--set", setting)],
-        check=True,
-    )
+    command = [str(Path(sys.executable).with_name("fabricscope")), "generate", "load"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    try:
+        subprocess.run([*command, str(unfinished), *options], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"bench: {path.name} could not be generated ({error}): run it by `make bench`.")
     return unfinished.rename(path)
 
 
