@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fabricscope.analyzers.iwarp import layout as at
 from fabricscope.analyzers.iwarp.fpdu.kernels import begin_fpdu, big_endian
-from fabricscope.analyzers.iwarp.layout import IwarpState
+from fabricscope.analyzers.iwarp.layout import INNER, OUTER, IwarpState
 from fabricscope.analyzers.iwarp.stream.kernels import pass_segments
 from fabricscope.records import (
     FLAG_DUPLICATE,
@@ -34,7 +34,7 @@ WANTED = -2  # start frame found, connection not opened yet
 START_BYTES = 20  # of a start frame, before its private data
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def start_kind(view: NDArray[np.uint8], start: int, captured: int) -> int:
     """Return 1 for a request, 2 for a reply, 0 for no MPA start frame; ten bytes must be there."""
     if captured < 10 or view[start] != START_PREFIX[0]:
@@ -50,7 +50,7 @@ def start_kind(view: NDArray[np.uint8], start: int, captured: int) -> int:
     return 2 if view[start + 9] == 112 else 0
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def open_connection(state: IwarpState, packets: Packets, row: int, flow: int, side: int) -> int:
     """Take a free entry for the flow of `row`; return it, or -1 when the table is full."""
     if state.totals[at.TOTAL_FREE] == 0:
@@ -87,7 +87,7 @@ def open_connection(state: IwarpState, packets: Packets, row: int, flow: int, si
     return c
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def begin_stream(
     state: IwarpState,
     s: int,
@@ -125,7 +125,7 @@ def begin_stream(
         fields[at.ORD] = big_endian(view, start + 22, 2) & 0x3FFF
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def is_successor(
     state: IwarpState, c: int, s: int, tcp_flags: int, sequence: int, kind: int
 ) -> bool:
@@ -139,7 +139,7 @@ def is_successor(
     return bool(kind == 1 and finished and sequence != fields[at.START_SEQUENCE])
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def note_end(state: IwarpState, c: int, s: int, tcp_flags: int, frame: int) -> None:
     """Remember FIN and RST."""
     if tcp_flags & TCP_RST:
@@ -152,7 +152,7 @@ def note_end(state: IwarpState, c: int, s: int, tcp_flags: int, frame: int) -> N
             state.connections[c, at.FINISHED] = 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(**OUTER)
 def find_rows(
     protocol: NDArray[np.uint8],
     packet_offset: NDArray[np.int64],
@@ -185,7 +185,7 @@ def find_rows(
     return count
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(**OUTER)
 def take_rows(
     state: IwarpState,
     packets: Packets,

@@ -4,12 +4,19 @@ The kernels see these as constants. The arrays are allocated here; what they mea
 the results is in `report`.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.iwarp.crc32c.kernels import make_tables
+
+OUTER: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False}
+"""Compiler options of kernels that Python calls; they allocate nothing."""
+INNER: Final = OUTER | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Those of kernels that only kernels call: no wrapper halves the compile time."""
+INLINED: Final = INNER | {"forceinline": True}
+"""The same where one place calls: passing a state of twenty arrays costs more than the work."""
 
 MAX_CONNECTIONS: Final = 1024
 HEADER_BYTES: Final = 48  # length, untagged DDP header and the longest RDMAP header

@@ -53,7 +53,7 @@ COLUMNS: Final = (
     ("packets", "Int64", "TCP packets with payload, start frames and repetitions included"),
     ("asks_markers", "Boolean", "M bit this side sent; null if unseen"),
     ("asks_crc", "Boolean", "C bit this side sent; null if unseen"),
-    ("markers", "Boolean", "whether this direction carries markers; null if no data was seen"),
+    ("markers", "Boolean", "markers in this direction, as the other side asked; null if unknown"),
     ("crc", "Boolean", "whether CRCs are in use: either side asked; null if a frame is unseen"),
     ("revision", "UInt8", "MPA revision this side sent; null if unseen"),
     ("enhanced", "Boolean", "RFC 6581 connection setup; null if unseen"),
@@ -228,7 +228,12 @@ def direction_record(state: IwarpState, entry: int, side: int) -> Record:
     mine, other = ends[3 * side : 3 * side + 3], ends[3 - 3 * side : 6 - 3 * side]
     flags = fields[at.START_FLAGS]
     seen = flags >= 0
-    in_operation = fields[at.FPDUS] > 0 or fields[at.UNSEEN_FPDUS] > 0
+    peer_flags = int(state.streams[s ^ 1, at.START_FLAGS])
+    markers: bool | None = None
+    if peer_flags >= 0:
+        markers = bool(peer_flags & 0x80)
+    elif fields[at.MARKERS] >= 0:
+        markers = fields[at.MARKERS] == 1
     crc_frames, resync_frames = state.notable[s]
     return {
         "src": address_text(mine[0], mine[1]),
@@ -240,7 +245,7 @@ def direction_record(state: IwarpState, entry: int, side: int) -> Record:
         "packets": fields[at.PACKETS],
         "asks_markers": bool(flags & 0x80) if seen else None,
         "asks_crc": bool(flags & 0x40) if seen else None,
-        "markers": fields[at.MARKERS] == 1 if in_operation else None,
+        "markers": markers,
         "revision": fields[at.REVISION] if seen else None,
         "enhanced": fields[at.REVISION] >= 2 and bool(flags & 0x10) if seen else None,
         "ird": fields[at.IRD] if fields[at.IRD] >= 0 else None,

@@ -1,4 +1,4 @@
-"""Makes iWARP byte streams and the batches that carry them."""
+"""Makes iWARP byte streams and the batches that carry them, and runs the analyzer on them."""
 
 import random
 import struct
@@ -7,8 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.iwarp.kernels import TCP
+from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
 from fabricscope.records import Packets, allocate_packets
-from reference.iwarp import Segment, crc32c
+from reference.iwarp import Segment, Stream, crc32c
+
+FIELDS = (
+    "ulpdu_bytes",
+    "tagged",
+    "last",
+    "opcode",
+    "queue",
+    "msn",
+    "message_offset",
+    "stag",
+    "tagged_offset",
+)
 
 Batch = tuple[NDArray[np.uint8], Packets, NDArray[np.int64], NDArray[np.uint8]]
 
@@ -165,3 +178,38 @@ def batch(segments: list[Segment], flow: int = 3, first_frame: int = 1) -> Batch
     view = np.frombuffer(bytes(data), np.uint8)
     sides = np.array([s.side for s in segments], np.uint8)
     return view, packets, np.full(len(segments), flow, np.int64), sides
+
+
+def run(segments: list[Segment], rows: int = 10_000) -> tuple[IwarpAnalyzer, IwarpResult]:
+    analyzer = IwarpAnalyzer(logged_fpdus=2000)
+    for first in range(0, len(segments), rows):
+        part = segments[first : first + rows]
+        analyzer.update(*batch(part, first_frame=first + 1))
+    return analyzer, analyzer.finish()
+
+
+def compare(analyzer: IwarpAnalyzer, twin: tuple[Stream, Stream]) -> None:
+    log = analyzer.fpdus().rows(named=True)
+    for side in (0, 1):
+        mine = [row for row in log if row["stream"] % 2 == side]
+        assert len(mine) == len(twin[side].fpdus)
+        for row, fpdu in zip(mine, twin[side].fpdus, strict=True):
+            for name in FIELDS:
+                assert row[name] == getattr(fpdu, name), (name, row, fpdu)
+            assert row["crc"] == (None if fpdu.crc_ok is None else int(fpdu.crc_ok)), (row, fpdu)
+
+
+def random_connection(rng: random.Random) -> list[Segment]:
+    markers = (rng.randrange(2), rng.randrange(2))
+    crc = (rng.randrange(2), rng.randrange(2))
+    ulpdus = (
+        random_ulpdus(rng, rng.randrange(12)),
+        random_ulpdus(rng, rng.randrange(12)),
+    )
+    return connection(markers, crc, ulpdus, (rng.choice((5, 2**32 - 900)), 77))
+
+
+def ended(flags: int, side: int, segments: list[Segment]) -> list[Segment]:
+    mine = [s for s in segments if s.side == side]
+    sequence = mine[-1].sequence + len(mine[-1].payload) if mine else 0
+    return [*segments, Segment(side, sequence, b"", flags=flags, time_ns=9_000_000)]

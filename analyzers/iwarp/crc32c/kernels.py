@@ -21,7 +21,7 @@ def make_tables() -> NDArray[np.int64]:
     return tables
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True)
 def crc32c_update(
     tables: NDArray[np.int64], view: NDArray[np.uint8], start: int, stop: int, register: int
 ) -> int:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from fabricscope.analyzers.iwarp import layout as at
 from fabricscope.analyzers.iwarp.crc32c.kernels import crc32c_update
-from fabricscope.analyzers.iwarp.layout import IwarpState
+from fabricscope.analyzers.iwarp.layout import INLINED, INNER, IwarpState
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def big_endian(buffer: NDArray[np.uint8], offset: int, count: int) -> np.int64:
     """Return `count` (at most 8) bytes as an int64; eight bytes may turn out negative."""
     value = np.int64(0)
@@ -22,7 +22,7 @@ def big_endian(buffer: NDArray[np.uint8], offset: int, count: int) -> np.int64:
     return value
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def bucket_of(duration_ns: int) -> int:
     """Return the histogram bucket: exact below 16 ns, then sixteen buckets an octave."""
     if duration_ns < 16:
@@ -33,7 +33,7 @@ def bucket_of(duration_ns: int) -> int:
     return min(16 * octave + (duration_ns >> octave), at.BUCKETS - 1)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def begin_fpdu(state: IwarpState, s: int) -> None:
     """Expect the first byte of an FPDU."""
     fields = state.streams[s]
@@ -45,14 +45,14 @@ def begin_fpdu(state: IwarpState, s: int) -> None:
     fields[at.RECEIVED_CRC] = 0
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def note_frame(state: IwarpState, s: int, kind: int, count: int, frame: int) -> None:
     """Keep the frame number of the `count`th (from 1) event of a kind while there is room."""
     if count <= at.MAX_NOTABLE:
         state.notable[s, kind, count - 1] = frame
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def abandon(state: IwarpState, s: int, phase: int) -> None:
     """Leave the FPDU stream until a segment begins with a plausible header again."""
     fields = state.streams[s]
@@ -63,7 +63,7 @@ def abandon(state: IwarpState, s: int, phase: int) -> None:
     begin_fpdu(state, s)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def plausible(buffer: NDArray[np.uint8], offset: int, captured: int) -> bool:
     """Tell whether an FPDU header may stand at `offset`; `captured` >= 4 bytes are there."""
     ulpdu = big_endian(buffer, offset, 2)
@@ -90,7 +90,7 @@ def plausible(buffer: NDArray[np.uint8], offset: int, captured: int) -> bool:
     return bool(queue == expected)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def match_read(state: IwarpState, s: int, time_ns: int) -> None:
     """Pair the read response that ended on `s` with one of the other side's requests.
 
@@ -119,7 +119,7 @@ def match_read(state: IwarpState, s: int, time_ns: int) -> None:
     state.longest_ns[peer, 0] = max(state.longest_ns[peer, 0], latency)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def remember_read(state: IwarpState, s: int) -> None:
     """Queue the read request whose header is in `state.header[s]` until its response ends."""
     fields = state.streams[s]
@@ -137,7 +137,7 @@ def remember_read(state: IwarpState, s: int) -> None:
     fields[at.READ_COUNT] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def end_message(state: IwarpState, s: int, total: int, time_ns: int, frame: int) -> None:
     """Count the message whose last FPDU ended; `total` is its size in bytes."""
     fields = state.streams[s]
@@ -163,7 +163,7 @@ def end_message(state: IwarpState, s: int, total: int, time_ns: int, frame: int)
             fields[at.TERMINATE] = big_endian(state.header[s], 20, 4)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def take_ulpdu(state: IwarpState, s: int, time_ns: int, frame: int) -> None:
     """Add the FPDU whose header is in `state.header[s]` to its message."""
     fields = state.streams[s]
@@ -200,7 +200,7 @@ def take_ulpdu(state: IwarpState, s: int, time_ns: int, frame: int) -> None:
         end_message(state, s, fields[at.MESSAGE_BYTES], time_ns, frame)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def log_fpdu(state: IwarpState, s: int, frame: int, verdict: int) -> None:
     """Write the FPDU to the log while it has room; -1 stands for what was not captured."""
     row = state.totals[at.TOTAL_LOGGED]
@@ -228,7 +228,7 @@ def log_fpdu(state: IwarpState, s: int, frame: int, verdict: int) -> None:
             log[8] = big_endian(header, 16, 4)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def end_fpdu(state: IwarpState, s: int, time_ns: int, frame: int, crc: int) -> None:
     """Judge the FPDU that just ended; `crc`: CRCs are in use (1), are not (0), or unknown (-1)."""
     fields = state.streams[s]
@@ -257,7 +257,7 @@ def end_fpdu(state: IwarpState, s: int, time_ns: int, frame: int, crc: int) -> N
     begin_fpdu(state, s)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def take_marker(
     state: IwarpState, s: int, view: NDArray[np.uint8], start: int, captured: int, count: int
 ) -> None:
@@ -281,7 +281,7 @@ def take_marker(
             fields[at.MARKER_ERRORS] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def take_piece(
     state: IwarpState,
     s: int,
@@ -339,7 +339,7 @@ def take_piece(
     return count
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def walk(
     state: IwarpState,
     s: int,

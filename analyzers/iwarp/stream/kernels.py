@@ -19,17 +19,17 @@ from fabricscope.analyzers.iwarp.fpdu.kernels import (
     plausible,
     walk,
 )
-from fabricscope.analyzers.iwarp.layout import IwarpState
+from fabricscope.analyzers.iwarp.layout import INLINED, INNER, OUTER, IwarpState
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def sequence_distance(later: int, earlier: int) -> int:
     """Return `later` - `earlier` modulo 2^32 as a signed number."""
     distance = (later - earlier) & 0xFFFFFFFF
     return distance - 0x100000000 if distance >= 0x80000000 else distance
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def crc_in_use(state: IwarpState, s: int) -> int:
     """Return 1 if either start frame asked for CRCs, 0 if both did not, -1 if one is unseen."""
     mine = state.streams[s, at.START_FLAGS]
@@ -39,7 +39,7 @@ def crc_in_use(state: IwarpState, s: int) -> int:
     return 0 if mine >= 0 and other >= 0 else -1
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def settle_markers(
     state: IwarpState, s: int, view: NDArray[np.uint8], start: int, captured: int
 ) -> None:
@@ -59,7 +59,7 @@ def settle_markers(
     fields[at.MARKERS] = 1 if behind and plausible(view, start + 4, captured - 4) else 0
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def regain(state: IwarpState, s: int, view: NDArray[np.uint8], start: int, captured: int) -> int:
     """Return the offset of a plausible FPDU in the segment at `view[start]`, or -1.
 
@@ -75,7 +75,7 @@ def regain(state: IwarpState, s: int, view: NDArray[np.uint8], start: int, captu
     return skip
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def take_in_order(
     state: IwarpState,
     s: int,
@@ -113,7 +113,7 @@ def take_in_order(
     walk(state, s, view, start, captured, length, time_ns, frame, crc_in_use(state, s))
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def next_held(state: IwarpState, s: int) -> int:
     """Return the waiting segment of `s` with the lowest sequence number, or -1."""
     best = -1
@@ -129,7 +129,7 @@ def next_held(state: IwarpState, s: int) -> int:
     return best
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INLINED)
 def take_overlapping(
     state: IwarpState,
     s: int,
@@ -151,7 +151,7 @@ def take_overlapping(
         take_in_order(state, s, view, start + old, left, length - old, time_ns, frame)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def give_up_gap(state: IwarpState, s: int, sequence: int) -> None:
     """Count the bytes up to `sequence` as lost and expect it next."""
     fields = state.streams[s]
@@ -168,7 +168,7 @@ def give_up_gap(state: IwarpState, s: int, sequence: int) -> None:
     abandon(state, s, at.LOST)
 
 
-@njit(cache=True, nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@njit(**INNER)
 def hold(
     state: IwarpState,
     s: int,
@@ -207,7 +207,7 @@ def hold(
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(**OUTER)
 def pass_segments(
     state: IwarpState,
     s: int,
