@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def load_recipe(path: str, overrides: Mapping[str, object] | None = None) -> "Recipe":
     """Read a recipe by path or by the name of a shipped one; RecipeError names file and key."""
-    from fabricscope.collectors.synthetic.recipe import load_recipe
+    from fabricscope.collectors.synthetic.loading import load_recipe
 
     return load_recipe(path, overrides)
 
@@ -33,7 +33,7 @@ def generate(
     `overrides` maps dotted recipe keys to values. RecipeError when the recipe cannot be used.
     """
     from fabricscope.collectors.synthetic.generator import generate_recipe
-    from fabricscope.collectors.synthetic.recipe import load_recipe
+    from fabricscope.collectors.synthetic.loading import load_recipe
 
     changes = dict(overrides or {})
     if seed is not None:

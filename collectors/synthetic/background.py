@@ -23,12 +23,15 @@ from fabricscope.collectors.synthetic.tables import Table
 from fabricscope.collectors.synthetic.wire.templates import (
     Template,
     background_template,
+    gid_bytes,
     pause_template,
 )
 
 # CM attribute identifiers (InfiniBand architecture, communication management).
 CM_REQ, CM_REJ, CM_REP, CM_RTU, CM_DREQ, CM_DREP = 0x10, 0x12, 0x13, 0x14, 0x15, 0x16
 MAD_BYTES = 256
+IP_SERVICE = 0x0000_0000_0106_0000
+"""Service IDs of RDMA over IP: this prefix for TCP, then the port."""
 CM_SPACING_NS = 50_000
 
 
@@ -116,10 +119,18 @@ def _exchange(
     local, remote = 0x10000 + count, 0x20000 + count
     ids = [(0, local, 4), (4, remote, 4)]
     back = [(0, remote, 4), (4, local, 4)]
+    first = builder.plan.flows[numbers[0]]
+    network = builder.recipe.network
+    gids = [
+        int.from_bytes(gid_bytes(host, network.ip_version), "big")
+        for host in (first.src, first.dst)
+    ]
+    mtu_code = network.mtu.bit_length() - 8
     request = [
-        (0, local, 4), (8, 0x0106, 8), (16, 0x1000 + count, 8),
-        (32, queue_pairs[0] << 8, 4), (36, 0x03 << 24, 4), (44, initial_psns[0] << 8 | 20 << 3, 4),
-        (48, 0xFFFF << 16, 4), (50, 0x70, 1),
+        (0, local, 4), (8, IP_SERVICE | 18515, 8), (16, 0x1000 + count, 8),
+        (32, queue_pairs[0] << 8, 4), (43, 20 << 3, 1), (44, initial_psns[0] << 8 | 20 << 3 | 7, 4),
+        (48, 0xFFFF, 2), (50, mtu_code << 4 | 7, 1), (51, 15 << 4, 1), (52, 0xFFFFFFFF, 4),
+        (56, gids[0], 16), (72, gids[1], 16), (91, 0x11, 1), (93, 64, 1), (95, 17 << 3, 1),
     ]  # fmt: skip
     reply = [*back, (12, queue_pairs[1] << 8, 4), (20, initial_psns[1] << 8, 4)]
     forms: dict[int, tuple[int, list[tuple[int, int, int]]]] = {
@@ -146,7 +157,6 @@ def _exchange(
             "blob": len(builder.payloads),
         }
         builder.add(flow.src, flow.dst, row)
-    first = builder.plan.flows[numbers[0]]
     names = {CM_REQ: "REQ", CM_REP: "REP", CM_RTU: "RTU", CM_REJ: "REJ", CM_DREQ: "DREQ",
              CM_DREP: "DREP"}  # fmt: skip
     builder.connections.append(

@@ -56,7 +56,9 @@ class Schedule:
             self._timers = []
             for rank, host in enumerate(self.ranks):
                 wait_ns = delay(host, iteration) + (start_ns if iteration == 0 else 0)
-                task = Task(-1, delay_ns=wait_ns, role=t.ROLE_COMPUTE, rank=rank, after=before[rank])
+                task = Task(
+                    -1, delay_ns=wait_ns, role=t.ROLE_COMPUTE, rank=rank, after=before[rank]
+                )
                 self._timers.append(self.plan.add(task))
             self._received = [[timer] for timer in self._timers]
             steps()
@@ -91,9 +93,7 @@ class Schedule:
         if self.spec.split_immediate and size_bytes > 8192:
             self.plan.add(Task(flow, size_bytes, span=self._span, rank=source, after=waits))
             size_bytes = 0
-        task = Task(
-            flow, size_bytes, immediate=True, span=self._span, rank=source, after=waits
-        )
+        task = Task(flow, size_bytes, immediate=True, span=self._span, rank=source, after=waits)
         number = self.plan.add(task)
         sent.append(number)
         return number

@@ -48,7 +48,16 @@ def build_triggers(recipe: Recipe, plan: Plan, workload_of_flow: list[int]) -> t
             elif isinstance(fault, MessageFault):
                 kind, where = MESSAGE_KINDS[fault.kind], PLACES[fault.where]
                 rows.append(
-                    (flow, kind, fault.message, fault.count, where, fault.timer, number, fault.count)
+                    (
+                        flow,
+                        kind,
+                        fault.message,
+                        fault.count,
+                        where,
+                        fault.timer,
+                        number,
+                        fault.count,
+                    )
                 )
             else:
                 rows.append((flow, t.STALL, fault.packet, 1, t.NOWHERE, 0, number, 1))

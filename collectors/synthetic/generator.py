@@ -54,7 +54,8 @@ def generate_recipe(recipe: Recipe, out_path: str, progress: Progress | None = N
             writers = [stack.enter_context(PcapWriter(path, encoder)) for path in captures]
             for rows, until_ns in simulate(sim):
                 for recorder, writer in zip(recorders, writers, strict=True):
-                    recorder.feed(rows[rows["tap"] == recorder.number], until_ns, writer)
+                    own = rows if len(recorders) == 1 else rows[rows["tap"] == recorder.number]
+                    recorder.feed(own, until_ns, writer)
                 if progress is not None:
                     done = sum(recorder.recording.packets for recorder in recorders)
                     progress(done, max(done, expected))

@@ -1,6 +1,7 @@
 """From a recipe to simulated rows: builds the plan, fills the arrays, runs the kernels."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from fabricscope.collectors.synthetic.tables import Simulation, Table
 from fabricscope.collectors.synthetic.transport.kernels import run
 from fabricscope.errors import RecipeError
 
-CHUNK_ROWS = 200_000
+CHUNK_ROWS = 32_768
 SPARE_ROWS = 512
 """One simulator event makes at most this many rows."""
 END_OF_TIME_NS = 1 << 62
@@ -34,9 +35,8 @@ def build_plan(recipe: Recipe) -> tuple[Plan, list[int]]:
     workload_of_flow: list[int] = []
     for number, workload in enumerate(recipe.workloads):
         if isinstance(workload, Collective):
-            compute_us = workload.compute_us
             Schedule(plan, workload, number, recipe.network.hosts).build(
-                lambda host, iteration, us=compute_us: compute_delay_ns(recipe, us, host, iteration)
+                partial(compute_delay_ns, recipe, workload.compute_us)
             )
         elif isinstance(workload, Bulk):
             add_bulk(plan, workload)
@@ -86,7 +86,16 @@ def _build_flows(recipe: Recipe, plan: Plan, triggers: Table, rng: np.random.Gen
 
 def _build_tasks(plan: Plan) -> tuple[Table, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     tasks = t.table(t.TASK, len(plan.tasks))
-    for name in ("flow", "operation", "size_bytes", "immediate", "delay_ns", "span", "role", "rank"):
+    for name in (
+        "flow",
+        "operation",
+        "size_bytes",
+        "immediate",
+        "delay_ns",
+        "span",
+        "role",
+        "rank",
+    ):
         tasks[name] = np.fromiter(
             (getattr(task, name) for task in plan.tasks), np.int64, len(plan.tasks)
         )
@@ -141,7 +150,9 @@ def build_simulation(recipe: Recipe, plan: Plan, workload_of_flow: list[int]) ->
         tap_hosts[number, list(tap.hosts) or slice(None)] = 1
     # Answers can outnumber the window, because each packet may draw one.
     pool_rows = min(POOL_LIMIT, 2 * len(flows) * (recipe.transport.window_packets + 8) + 64)
-    heap_rows = pool_rows + 6 * len(flows) + len(tasks) + 2 * len(pauses) + 2 * len(flows) + 1024
+    heap_rows = (
+        2 * pool_rows + 6 * len(flows) + len(tasks) + 2 * len(pauses) + 2 * len(flows) + 1024
+    )
     has_responses = bool((tasks["operation"] >= t.OP_READ).any())
     response_rows = len(flows) if has_responses else 1
     sim = Simulation(
@@ -203,7 +214,7 @@ def simulate(sim: Simulation) -> Iterator[tuple[Table, int]]:
                 "lower transport.window_packets or the number of queue pairs."
             )
         rows = np.concatenate((waiting, sim.out[: sim.scalars[t.ROWS_USED]]))
-        rows = rows[np.argsort(rows["time_ns"], kind="stable")]
+        rows = rows.take(np.argsort(rows["time_ns"], kind="stable"))
         # What later events make is not earlier than the current event.
         ready = np.searchsorted(rows["time_ns"], sim.scalars[t.NOW]) if more else len(rows)
         waiting = rows[ready:]

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Table = NDArray[Any]
 """A record array made by `table`: rows of one of the dtypes below."""
+Row = Any
+"""One row of a table; its fields are attributes."""
 
 
 def _int_dtype(names: str, **other: str) -> np.dtype[np.void]:
@@ -66,7 +68,7 @@ ROW: Final = _int_dtype(
 TRIGGER: Final = _int_dtype("flow kind at count where code fault left")
 """A fault at the `at`-th packet or message of a flow."""
 
-CHANCE: Final = _int_dtype("kind where burst start_ns stop_ns fault", ratio="f8")
+CHANCE: Final = _int_dtype("kind where burst start_ns stop_ns fault hits", ratio="f8")
 """A fault that hits packets at random."""
 
 EVENT: Final = _int_dtype(
@@ -155,7 +157,8 @@ EVENT_ACK: Final = 4
 EVENT_WAKE: Final = 5
 EVENT_RELEASE: Final = 6
 EVENT_PAUSE: Final = 7
-EVENT_PAUSE_END: Final = 8
+EVENT_KICK: Final = 8
+EVENT_SEND: Final = 9
 
 RESPONSE_RING: Final = 64
 """READ and atomic requests that a responder holds for one queue pair."""

@@ -14,7 +14,15 @@ import numpy as np
 from fabricscope.collectors.synthetic import tables as t
 from fabricscope.collectors.synthetic.background import Static
 from fabricscope.collectors.synthetic.plan import Job, Plan
-from fabricscope.collectors.synthetic.recipe import Pause, Recipe, SlowLink, SlowRank
+from fabricscope.collectors.synthetic.recipe import (
+    MessageFault,
+    Mirror,
+    PacketFault,
+    Recipe,
+    SlowLink,
+    SlowRank,
+    Stall,
+)
 from fabricscope.collectors.synthetic.tables import Simulation
 from fabricscope.collectors.synthetic.taps.recorder import LIST_LIMIT, Recorder
 from fabricscope.collectors.synthetic.wire.templates import host_address
@@ -40,10 +48,7 @@ KIND_NAMES = {
     t.UDP: "udp",
 }
 EVENTS_LISTED = 1000
-SEEN = (
-    "packets data_packets payload_bytes messages acks naks rnr_naks cnps retransmissions reordered "
-    "largest_displacement ecn_capable ce duplicates mirror_lost"
-).split()
+SEEN = tuple(name for name in t.COUNT.names or () if not name.endswith(("_ns", "_base", "highest")))
 
 
 @dataclass(slots=True)
@@ -77,9 +82,7 @@ def build_truth(
             for recorder, file in zip(recorders, files, strict=True)
         ],
         "network_flows": _network_flows(recipe, sim),
-        "collectives": [
-            _collective(recipe, sim, job, recorders) for job in plan.jobs
-        ],
+        "collectives": [_collective(recipe, sim, job, recorders) for job in plan.jobs],
         "faults": _faults(recipe, sim, recorders),
         "faults_not_listed": int(sim.scalars[t.EVENTS_DROPPED]),
         "pauses": static.pauses,
@@ -151,7 +154,10 @@ def _tap(
         "frames": {name: frames for name, frames in recording.frames.items() if frames},
         "frames_limit": LIST_LIMIT,
         "lost_by_mirror": [
-            {**{k: v for k, v in lost.items() if k != "flow"}, **_flow_key(recipe, sim, lost["flow"])}
+            {
+                **{k: v for k, v in lost.items() if k != "flow"},
+                **_flow_key(recipe, sim, lost["flow"]),
+            }
             for lost in recording.lost_packets
         ],
         "queue_pairs": pairs,
@@ -160,9 +166,8 @@ def _tap(
 
 def _network_flows(recipe: Recipe, sim: Simulation) -> list[dict[str, Any]]:
     """Return what happened to each flow, whatever was seen of it."""
-    names = (
-        "sent resent arrived discarded lost_uplink lost_fabric lost_downlink controls_lost timeouts"
-    ).split()
+    names = ["sent", "resent", "arrived", "discarded", "controls_lost", "timeouts"]
+    names += ["lost_uplink", "lost_fabric", "lost_downlink"]
     used = np.flatnonzero(sim.flows["sent"] + sim.flows["posted"])
     return [
         {
@@ -195,7 +200,7 @@ def _collective(
         visible[recorder.tap.name] = [
             pair.tolist() if raw[0] >= 0 else None for pair, raw in zip(clocked, seen, strict=True)
         ]
-    straggler = None
+    straggler: dict[str, Any] | None = None
     for fault in recipe.faults:
         if isinstance(fault, SlowRank | SlowLink) and fault.host in job.ranks:
             straggler = {
@@ -233,7 +238,16 @@ def _faults(recipe: Recipe, sim: Simulation, recorders: list[Recorder]) -> list[
     entries = []
     for number, fault in enumerate(recipe.faults):
         entry: dict[str, Any] = {"kind": fault.kind, "recipe": fault.model_dump(mode="json")}
-        if not isinstance(fault, Pause | SlowRank | SlowLink):
+        chance = sim.chances[sim.chances["fault"] == number]
+        if isinstance(fault, Mirror):
+            entry["count_by_tap"] = {
+                recorder.tap.name: recorder.fault_hits[number]
+                for recorder in recorders
+                if number in recorder.fault_hits
+            }
+        elif fault.kind == "ce":
+            entry["count"] = int(chance["hits"].sum())
+        elif isinstance(fault, PacketFault | MessageFault | Stall):
             own = np.flatnonzero(events["fault"] == number) if used else np.zeros(0, np.int64)
             entry["count"] = len(own)
             entry["events"] = [

@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -92,7 +91,7 @@ class FrameEncoder:
             self.payload_crc = np.append(self.payload_crc, np.int64(state))
             self.shifts = np.concatenate((self.shifts, shifts))
 
-    def encode(self, rows: Table, times_ns: NDArray[np.int64]) -> memoryview:
+    def encode(self, rows: Table, times_ns: NDArray[np.int64]) -> bytes:
         """Return pcap records of `rows`; `times_ns` since the epoch."""
         self._learn_sizes(rows)
         lengths = np.empty(len(rows), np.int64)
@@ -104,7 +103,7 @@ class FrameEncoder:
             self.pattern, self.blobs, self.crc_table, self.size_index, self.payload_crc,
             self.shifts, out,
         )  # fmt: skip
-        return memoryview(out[:used])
+        return out[:used].tobytes()
 
 
 class PcapWriter:

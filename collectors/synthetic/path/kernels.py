@@ -4,20 +4,23 @@ Every function takes the whole `Simulation` (tables.py says dtype and unit of ea
 changes it in place. Queue pairs and their protocol live in the transport package.
 """
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from fabricscope.collectors.synthetic import tables as t
 from fabricscope.collectors.synthetic.tables import Simulation
 
+Integers = NDArray[np.int64]
+
 
 @njit(cache=True, nogil=True)
-def push(sim: Simulation, time_ns: int, kind: int, argument: int) -> None:
+def push(heap: Integers, scalars: Integers, time_ns: int, kind: int, argument: int) -> None:
     """Add an event; events at the same time run in the order in which they were added."""
-    heap = sim.heap
-    hole = sim.scalars[t.HEAP_USED]
-    sim.scalars[t.HEAP_USED] = hole + 1
-    sequence = sim.scalars[t.SEQUENCE]
-    sim.scalars[t.SEQUENCE] = sequence + 1
+    hole = scalars[t.HEAP_USED]
+    scalars[t.HEAP_USED] = hole + 1
+    sequence = scalars[t.SEQUENCE]
+    scalars[t.SEQUENCE] = sequence + 1
     while hole > 0:
         parent = (hole - 1) >> 1
         if heap[parent, 0] <= time_ns:
@@ -34,12 +37,11 @@ def push(sim: Simulation, time_ns: int, kind: int, argument: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def pop(sim: Simulation) -> tuple[int, int, int]:
+def pop(heap: Integers, scalars: Integers) -> tuple[int, int, int]:
     """Remove the earliest event and return its time, kind and argument."""
-    heap = sim.heap
     time_ns, kind, argument = heap[0, 0], heap[0, 2], heap[0, 3]
-    used = sim.scalars[t.HEAP_USED] - 1
-    sim.scalars[t.HEAP_USED] = used
+    used = scalars[t.HEAP_USED] - 1
+    scalars[t.HEAP_USED] = used
     last_time, last_sequence = heap[used, 0], heap[used, 1]
     hole = 0
     while True:
@@ -65,7 +67,7 @@ def pop(sim: Simulation) -> tuple[int, int, int]:
     heap[hole, 1] = last_sequence
     heap[hole, 2] = heap[used, 2]
     heap[hole, 3] = heap[used, 3]
-    return time_ns, kind, argument
+    return int(time_ns), int(kind), int(argument)
 
 
 @njit(cache=True, nogil=True)
@@ -87,7 +89,7 @@ def take_slot(sim: Simulation, f: int, kind: int) -> int:
     if used == 0:
         sim.scalars[t.POOL_EXHAUSTED] = 1
         return -1
-    slot = sim.free[used - 1]
+    slot = int(sim.free[used - 1])
     sim.scalars[t.FREE_USED] = used - 1
     row = sim.pool[slot]
     row.uid = sim.scalars[t.NEXT_UID]
@@ -111,17 +113,17 @@ def take_slot(sim: Simulation, f: int, kind: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def give_slot(sim: Simulation, slot: int) -> None:
+def give_slot(free: Integers, scalars: Integers, slot: int) -> None:
     """Take back a packet that has left the network."""
-    used = sim.scalars[t.FREE_USED]
-    sim.free[used] = slot
-    sim.scalars[t.FREE_USED] = used + 1
+    used = scalars[t.FREE_USED]
+    free[used] = slot
+    scalars[t.FREE_USED] = used + 1
 
 
 @njit(cache=True, nogil=True)
 def note(sim: Simulation, kind: int, fault: int, slot: int, where: int, time_ns: int) -> int:
     """Record that a fault hit the packet in `slot`; return the event's number, 0 when full."""
-    number = sim.scalars[t.EVENTS_USED] + 1
+    number = int(sim.scalars[t.EVENTS_USED]) + 1
     if number >= sim.events.shape[0]:
         sim.scalars[t.EVENTS_DROPPED] += 1
         return 0
@@ -143,14 +145,14 @@ def note(sim: Simulation, kind: int, fault: int, slot: int, where: int, time_ns:
 @njit(cache=True, nogil=True)
 def open_event(sim: Simulation, f: int, index: int) -> int:
     """Return the newest unrecovered event of packet `index` of flow `f`, or 0."""
-    number = sim.flows[f].last_event
+    number = int(sim.flows[f].last_event)
     for _ in range(4096):
         if number == 0:
             return 0
         event = sim.events[number]
         if event.index == index and event.recovery == t.RECOVERY_NONE:
             return number
-        number = event.previous
+        number = int(event.previous)
     return 0
 
 
@@ -226,7 +228,7 @@ def loss_place(sim: Simulation, slot: int, time_ns: int) -> int:
             return t.NOWHERE
         picked = sim.chances[chance - 1]
         row.event = note(sim, t.ACK_LOSS, picked.fault, slot, picked.where, time_ns)
-        return picked.where
+        return int(picked.where)
     where, fault, kind = t.NOWHERE, -1, t.LOSS
     if flow.burst_left > 0:
         flow.burst_left -= 1
@@ -250,7 +252,7 @@ def loss_place(sim: Simulation, slot: int, time_ns: int) -> int:
                 flow.burst_where = where | (fault << 2)
     if where != t.NOWHERE:
         row.event = note(sim, kind, fault, slot, where, time_ns)
-    return where
+    return int(where)
 
 
 @njit(cache=True, nogil=True)
@@ -266,7 +268,7 @@ def count_loss(sim: Simulation, slot: int, where: int) -> None:
         flow.lost_fabric += 1
     else:
         flow.lost_downlink += 1
-    give_slot(sim, slot)
+    give_slot(sim.free, sim.scalars, slot)
 
 
 @njit(cache=True, nogil=True)
@@ -295,7 +297,7 @@ def hold_back(sim: Simulation, slot: int, depart_ns: int) -> bool:
     if where != t.UPLINK:
         emit(sim, slot, depart_ns + (sim.scalars[t.LATENCY_NS] >> 2), False)
     row.deadline_ns = depart_ns + t.HOLD_NS
-    push(sim, row.deadline_ns, t.EVENT_RELEASE, row.flow)
+    push(sim.heap, sim.scalars, row.deadline_ns, t.EVENT_RELEASE, row.flow)
     return True
 
 
@@ -312,7 +314,7 @@ def release(sim: Simulation, f: int, ingress_ns: int, egress_ns: int) -> None:
     if flow.held_where == t.UPLINK:
         emit(sim, slot, ingress_ns, False)
     emit(sim, slot, egress_ns, True)
-    push(sim, egress_ns + (sim.scalars[t.LATENCY_NS] >> 2), t.EVENT_ARRIVAL, slot)
+    push(sim.heap, sim.scalars, egress_ns + (sim.scalars[t.LATENCY_NS] >> 2), t.EVENT_ARRIVAL, slot)
 
 
 @njit(cache=True, nogil=True)
@@ -325,17 +327,22 @@ def send(sim: Simulation, slot: int, depart_ns: int) -> None:
     bulk = row.kind == t.DATA or row.kind == t.RESPONSE
     if bulk:
         flow.sent += 1
-    where = loss_place(sim, slot, depart_ns)
+    # Most runs have no fault for most flows; calls with the whole state are not free.
+    random = sim.chances.shape[0] > 0
+    faulty = random or flow.trigger_begin < flow.trigger_end
+    where = loss_place(sim, slot, depart_ns) if faulty else t.NOWHERE
     if where == t.UPLINK:
         count_loss(sim, slot, where)
         return
-    if bulk and where == t.NOWHERE and row.kind == t.DATA and hold_back(sim, slot, depart_ns):
+    if faulty and where == t.NOWHERE and row.kind == t.DATA and hold_back(sim, slot, depart_ns):
         return
     chance = 0
-    if bulk and row.ecn > 0 and sim.chances.shape[0] > 0:
+    if random and bulk and row.ecn > 0:
         chance = draw_chance(sim, slot, t.CE_MARK, depart_ns)
         if chance > 0 and sim.chances[chance - 1].where == t.UPLINK:
             row.ecn = 3
+            sim.chances[chance - 1].hits += 1
+            chance = 0
     ingress_ns = depart_ns + quarter
     emit(sim, slot, ingress_ns, False)
     if where == t.FABRIC:
@@ -352,8 +359,11 @@ def send(sim: Simulation, slot: int, depart_ns: int) -> None:
         host.rx_free_ns = egress_ns
         flow.last_arrival_ns = egress_ns
         limit_ns = sim.scalars[t.ECN_QUEUE_NS]
-        if row.ecn > 0 and (chance > 0 or (limit_ns > 0 and start_ns - reach_ns > limit_ns)):
+        if row.ecn > 0 and limit_ns > 0 and start_ns - reach_ns > limit_ns:
             row.ecn = 3
+        if chance > 0:
+            row.ecn = 3
+            sim.chances[chance - 1].hits += 1
     else:
         egress_ns = max(reach_ns, flow.last_ack_ns + 1)
         flow.last_ack_ns = egress_ns
@@ -361,7 +371,7 @@ def send(sim: Simulation, slot: int, depart_ns: int) -> None:
     if where == t.DOWNLINK:
         count_loss(sim, slot, where)
     else:
-        push(sim, egress_ns + quarter, t.EVENT_ARRIVAL, slot)
+        push(sim.heap, sim.scalars, egress_ns + quarter, t.EVENT_ARRIVAL, slot)
     if row.kind == t.DATA and flow.held_slot >= 0:
         flow.held_left -= 1
         if flow.held_left == 0:

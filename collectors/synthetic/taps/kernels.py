@@ -1,5 +1,6 @@
 """Counting what a tap saw, flow by flow, in the order of the capture."""
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
@@ -13,10 +14,10 @@ def count_rows(
     flows: Table,
     tasks: Table,
     counts: Table,
-    seen: NDArray,
-    spans: NDArray,
-    opcodes: NDArray,
-    again: NDArray,
+    seen: NDArray[np.uint8],
+    spans: NDArray[np.int64],
+    opcodes: NDArray[np.int64],
+    again: NDArray[np.uint8],
 ) -> None:
     """Add rows to `counts` (a row a flow), `spans`, `opcodes`; mark retransmissions in `again`.
 

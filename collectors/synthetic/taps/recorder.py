@@ -47,11 +47,12 @@ class Recorder:
         self.tap = recipe.capture.taps[number]
         self.number = number
         self.sim = sim
-        self.faults = [
-            fault
-            for fault in recipe.faults
+        self.faults = {
+            position: fault
+            for position, fault in enumerate(recipe.faults)
             if isinstance(fault, Mirror) and fault.tap in ("", self.tap.name)
-        ]
+        }
+        self.fault_hits = dict.fromkeys(self.faults, 0)
         self.start_ns = recipe.capture.start_s * 1_000_000_000
         self._rng = np.random.default_rng((recipe.seed, number))
         self._static = self._static_rows(static, int(recipe.network.latency_us * 1000))
@@ -93,20 +94,24 @@ class Recorder:
         travels = rows["kind"] != t.BLOB
         delay_ns = np.where(egress[seen], 3 * (latency_ns >> 2), latency_ns >> 2)
         rows["time_ns"] += np.where(travels, delay_ns, 0)
-        return rows[np.argsort(rows["time_ns"], kind="stable")]
+        return _by_time(rows)
 
     def clock(self, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return what the tap's clock shows, since the epoch, at times of the simulation."""
         drift_ns = np.rint(times_ns * (self.tap.drift_ppm * 1e-6)).astype(np.int64)
-        return times_ns + drift_ns + self.start_ns + round(self.tap.offset_us * 1000)
+        shown: NDArray[np.int64] = times_ns + drift_ns + self.start_ns
+        return shown + np.int64(round(self.tap.offset_us * 1000))
 
     def feed(self, rows: Table, until_ns: int, writer: PcapWriter) -> None:
-        """Record this tap's rows before `until_ns`, none of which may come later."""
+        """Record this tap's rows before `until_ns`, none of which may come later.
+
+        The recorder may change the rows that it is given.
+        """
         ready = int(np.searchsorted(self._static["time_ns"], until_ns))
         if ready:
             rows = _by_time(np.concatenate((self._static[:ready], rows)))
             self._static = self._static[ready:]
-        rows = self._mirror(rows.copy())
+        rows = self._mirror(rows)
         if len(self._copies):
             rows = _by_time(np.concatenate((rows, self._copies)))
             ready = int(np.searchsorted(rows["time_ns"], until_ns))
@@ -116,20 +121,22 @@ class Recorder:
             self._record(rows.view(np.recarray), writer)
 
     def _mirror(self, rows: Table) -> Table:
-        """Number the mirrored packets, drop those that the mirror loses, copy others."""
+        """Return the rows that the mirror passes on, numbered; keep its copies for later."""
         recording = self.recording
         rows["mirror_sequence"] = recording.mirrored + np.arange(len(rows))
         recording.mirrored += len(rows)
         lost = np.zeros(len(rows), bool)
-        for fault in self.faults:
+        for position, fault in self.faults.items():
             if fault.frames:
                 hit = np.isin(rows["mirror_sequence"] + 1, fault.frames)
             else:
                 hit = self._rng.random(len(rows)) < fault.ratio
+            hit &= ~lost
+            self.fault_hits[position] += int(hit.sum())
             if fault.kind == "mirror_loss":
                 lost |= hit
                 continue
-            copies = rows[hit & ~lost]
+            copies = rows[hit]
             copies["copied"] = 1
             spread = 0.25 + 0.75 * self._rng.random(len(copies))
             copies["time_ns"] += np.maximum(1, fault.delay_us * 1000 * spread).astype(np.int64)
@@ -192,7 +199,9 @@ class Recorder:
 
     def _list_events(self, rows: Table, first_frame: int) -> None:
         """Note the frames of packets that a fault hit, of the answers and of the resent ones."""
-        noted = np.flatnonzero(((rows["event"] > 0) | (rows["answers"] > 0)) & (rows["copied"] == 0))
+        noted = np.flatnonzero(
+            ((rows["event"] > 0) | (rows["answers"] > 0)) & (rows["copied"] == 0)
+        )
         for position in noted.tolist():
             row = rows[position]
             frame = first_frame + position
@@ -206,4 +215,5 @@ class Recorder:
 
 
 def _by_time(rows: Table) -> Table:
-    return rows[np.argsort(rows["time_ns"], kind="stable")]
+    ordered: Table = rows[np.argsort(rows["time_ns"], kind="stable")]
+    return ordered

@@ -1,1 +1,1 @@
-"""Simulated reliable and unreliable transport: the event loop that makes the packets."""
+"""The event loop, and what senders do with answers and timers."""

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fabricscope.collectors.synthetic import tables as t
-from fabricscope.collectors.synthetic.tables import Table
+from fabricscope.collectors.synthetic.tables import Row, Table
 
 LAYOUT_LENGTH = 0
 LAYOUT_IP = 1  # offset of the innermost network header
@@ -33,7 +33,7 @@ Integers = NDArray[np.int64]
 def crc_bytes(state: int, data: Bytes, start: int, stop: int, table: Words) -> int:
     """Advance a reflected CRC-32 state over `data[start:stop]`; `table` has 256 words."""
     for position in range(start, stop):
-        state = np.int64(table[(state ^ np.int64(data[position])) & 0xFF]) ^ (state >> 8)
+        state = int(table[(state ^ int(data[position])) & 0xFF]) ^ (state >> 8)
     return state
 
 
@@ -106,7 +106,7 @@ def put(data: Bytes, position: int, value: int, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def put_rdma(data: Bytes, position: int, row: Table, flow: Table, source_qp: int) -> int:
+def put_rdma(data: Bytes, position: int, row: Row, flow: Row, source_qp: int) -> int:
     """Write BTH and the headers that its opcode calls for; return the payload's position."""
     opcode = row.opcode
     operation = opcode & 31
@@ -151,11 +151,11 @@ def ipv4_checksum(data: Bytes, offset: int) -> int:
             total += (np.int64(data[offset + k]) << 8) | np.int64(data[offset + k + 1])
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)
-    return (~total) & 0xFFFF
+    return int((~total) & 0xFFFF)
 
 
 @njit(cache=True, nogil=True)
-def put_tcp(data: Bytes, offset: int, row: Table, ip: int, version: int) -> None:
+def put_tcp(data: Bytes, offset: int, row: Row, ip: int, version: int) -> None:
     """Fill sequence, flags and checksum of the 32-byte TCP header; its payload is zeros."""
     put(data, offset + 4, row.psn, 4)
     put(data, offset + 8, row.aeth, 4)
@@ -169,11 +169,11 @@ def put_tcp(data: Bytes, offset: int, row: Table, ip: int, version: int) -> None
         total += (np.int64(data[k]) << 8) | np.int64(data[k + 1])
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)
-    put(data, offset + 16, (~total) & 0xFFFF, 2)
+    put(data, offset + 16, int((~total) & 0xFFFF), 2)
 
 
 @njit(cache=True, nogil=True)
-def put_lengths(data: Bytes, layout: Integers, row: Table, length: int) -> None:
+def put_lengths(data: Bytes, layout: Integers, row: Row, length: int) -> None:
     """Fill lengths, identifications, checksums and ECN of all headers of the template."""
     version = layout[LAYOUT_VERSION]
     ip = layout[LAYOUT_IP]
@@ -231,10 +231,10 @@ def icrc_state(data: Bytes, ip: int, version: int, stop: int, masked: Bytes, tab
 def shift_state(state: int, shifts: Words) -> int:
     """Return the CRC state behind the zeros for which `shifts` (4, 256) was made."""
     return (
-        np.int64(shifts[0, state & 0xFF])
-        ^ np.int64(shifts[1, (state >> 8) & 0xFF])
-        ^ np.int64(shifts[2, (state >> 16) & 0xFF])
-        ^ np.int64(shifts[3, (state >> 24) & 0xFF])
+        int(shifts[0, state & 0xFF])
+        ^ int(shifts[1, (state >> 8) & 0xFF])
+        ^ int(shifts[2, (state >> 16) & 0xFF])
+        ^ int(shifts[3, (state >> 24) & 0xFF])
     )
 
 

@@ -50,6 +50,12 @@ def address_bytes(host: int, version: int) -> bytes:
     return bytes.fromhex("fd00") + bytes(10) + (host + 1).to_bytes(4, "big")
 
 
+def gid_bytes(host: int, version: int) -> bytes:
+    """Return a host's 16-byte GID: its IPv6 address, or ::ffff: and its IPv4 address."""
+    address = address_bytes(host, version)
+    return address if version == 6 else bytes(10) + b"\xff\xff" + address
+
+
 def tunnel_layers(spec: Encapsulation, kinds: tuple[str, ...], inner_ethertype: int) -> list[Any]:
     """Return scapy layers up to where the inner frame, or after gre the inner IP, begins."""
     from scapy.contrib.erspan import ERSPAN_II, ERSPAN_III
@@ -150,7 +156,9 @@ def roce_template(recipe: Recipe, cnp: bool) -> Template:
         layers.append(IPv6(src="::1", dst="::2", nh=0x1B, hlim=64, tc=dscp << 2))
     else:
         if network.ip_version == 4:
-            layers.append(IP(src="1.1.1.1", dst="2.2.2.2", ttl=64, proto=17, flags="DF", tos=dscp << 2))
+            layers.append(
+                IP(src="1.1.1.1", dst="2.2.2.2", ttl=64, proto=17, flags="DF", tos=dscp << 2)
+            )
         else:
             layers.append(IPv6(src="::1", dst="::2", nh=17, hlim=64, tc=dscp << 2))
         layers.append(UDP(sport=0, dport=4791, chksum=0))
@@ -168,15 +176,14 @@ def fill_addresses(
         header[template.ethernet : template.ethernet + 12] = np.frombuffer(macs, np.uint8)
     both = b""
     for host in (src, dst):
-        address = address_bytes(host, version)
-        if kind == 1 and version == 4:
-            address = bytes(10) + b"\xff\xff" + address
-        both += address
+        both += gid_bytes(host, version) if kind == 1 else address_bytes(host, version)
     start = network + (12 if kind == 4 else 8)
     header[start : start + len(both)] = np.frombuffer(both, np.uint8)
 
 
-def background_template(recipe: Recipe, src: int, dst: int, ports: tuple[int, int], tcp: bool) -> Template:
+def background_template(
+    recipe: Recipe, src: int, dst: int, ports: tuple[int, int], tcp: bool
+) -> Template:
     """Return the template of one direction of a TCP or UDP flow, complete with addresses."""
     from scapy.layers.inet import IP, TCP, UDP
     from scapy.layers.inet6 import IPv6

@@ -1,0 +1,1 @@
+"""What a receiver does: in-order delivery, answers, refusals."""

@@ -1,0 +1,1 @@
+"""What a sender does: send queues, packets, and turns at the port."""
