@@ -282,7 +282,7 @@ def _parse_texts(argument: str, fold: bool) -> tuple[Pattern, ...]:
     while True:
         match = _STRING.match(argument, index)
         if not match:
-            raise CheckError(f'expected text in double quotes instead of {argument[index:]!r}')
+            raise CheckError(f"expected text in double quotes instead of {argument[index:]!r}")
         value = _unescape(match[1])
         patterns.append(Pattern(value.lower() if fold else value, b"\xff" * len(value), fold))
         rest = argument[match.end() :].lstrip()

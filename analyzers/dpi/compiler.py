@@ -5,7 +5,7 @@ is in `checks`, its evaluation in `kernels`.
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,10 @@ class SignatureTables(NamedTuple):
     - ranges int64[m, 2]: both ends included
     - alternatives int64[k, 3]: first byte and length in `pattern_bytes`, fold
     - pattern_bytes, pattern_masks uint8
-    - rules int64[r, 10]: application, payload checks start and stop, reply checks start and stop,
-      require_reply, port_required, confidence and agreed confidence in thousandths, transport
+    - rules int64[r, 14]: application, payload checks start and stop, reply checks start and stop,
+      require_reply, port_required, confidence and agreed confidence in thousandths, transport;
+      then what the first 8 bytes must be in any case (mask and value, first byte highest) and the
+      least and greatest payload length: most rules end there
     - bucket_start int32[transports x 256 + 1], bucket_rules int32: rules by transport and first
       byte, the most confident first
     - port_start int32[applications x 2 + 1], port_list int32: tcp and udp ports of each
@@ -142,6 +144,7 @@ def compile_signatures(signatures: list[Signature]) -> CompiledSignatures:
                     application, *payload, *reply, int(match.require_reply),
                     int(match.port_required), round(match.confidence * 1000),
                     round(agreed * 1000), TRANSPORTS.index(transport),
+                    *_prefix(match.payload), *_lengths(match.payload),
                 ])  # fmt: skip
                 for byte in possible:
                     bucket = buckets[TRANSPORTS.index(transport) * 256 + byte]
@@ -154,7 +157,7 @@ def compile_signatures(signatures: list[Signature]) -> CompiledSignatures:
         alternatives=_matrix(builder.alternatives, 3),
         pattern_bytes=np.frombuffer(bytes(builder.pattern_bytes) or b"\0", np.uint8),
         pattern_masks=np.frombuffer(bytes(builder.pattern_masks) or b"\0", np.uint8),
-        rules=_matrix(rules, 10),
+        rules=_matrix(rules, 14),
         bucket_start=starts,
         bucket_rules=np.array(ordered, np.int32),
         **_named_tables(signatures),
@@ -167,7 +170,7 @@ def _matrix(rows: list[list[int]] | list[tuple[int, int]] | list[tuple[int, int,
     return np.array(rows, np.int64).reshape(-1, columns)
 
 
-def _named_tables(signatures: list[Signature]) -> dict[str, NDArray[np.generic]]:
+def _named_tables(signatures: list[Signature]) -> dict[str, NDArray[Any]]:
     port_start = [0]
     port_list: list[int] = []
     port_application = np.zeros((2, 65_536), np.uint16)
@@ -198,6 +201,38 @@ def _named_tables(signatures: list[Signature]) -> dict[str, NDArray[np.generic]]
         "watch": np.array([0] + [s.watch for s in signatures], np.uint8),
         "gives_way": np.array([0] + [s.gives_way for s in signatures], np.uint8),
     }
+
+
+def _prefix(checks: tuple[Check, ...]) -> tuple[int, int]:
+    """Return mask and value that the first 8 bytes must have for all `checks` to hold."""
+    mask, value = bytearray(8), bytearray(8)
+    for check in checks:
+        offset = check.position.offset
+        fixed = check.position.kind == "none" and offset >= 0 and not check.optional
+        if check.what != "bytes" or not fixed:
+            continue
+        for index in range(min(len(pattern.value) for pattern in check.patterns)):
+            if offset + index >= 8:
+                break
+            common = 0xFF
+            first = check.patterns[0].value[index]
+            for pattern in check.patterns:
+                # A folded letter may have bit 0x20 or not.
+                common &= pattern.mask[index] & (0xDF if pattern.fold else 0xFF)
+                common &= ~(pattern.value[index] ^ first)
+            mask[offset + index] |= common
+            value[offset + index] |= first & common
+    return int.from_bytes(mask, "big", signed=True), int.from_bytes(value, "big", signed=True)
+
+
+def _lengths(checks: tuple[Check, ...]) -> tuple[int, int]:
+    """Return the least and the greatest payload length that `checks` allow."""
+    low, high = 0, (1 << 62)
+    for check in checks:
+        if check.what == "size" and check.scale == 0 and not check.optional:
+            low = max(low, min(first for first, _ in check.ranges))
+            high = min(high, max(last for _, last in check.ranges))
+    return low, high
 
 
 def _position(position: Position) -> list[int]:

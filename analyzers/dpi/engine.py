@@ -15,10 +15,11 @@ from fabricscope.analyzers.dpi import kernels
 from fabricscope.analyzers.dpi.compiler import CompiledSignatures
 from fabricscope.analyzers.dpi.correlation import Announcements, Endpoint
 from fabricscope.analyzers.dpi.extractors import extract_detail
-from fabricscope.analyzers.dpi.extractors.rdma_cm import parse_connection_request
 from fabricscope.analyzers.dpi.extractors.lldp import parse_neighbour
+from fabricscope.analyzers.dpi.extractors.rdma_cm import parse_connection_request
 from fabricscope.analyzers.dpi.extractors.text import Detail, Head
 from fabricscope.analyzers.dpi.fragments import FragmentTable
+from fabricscope.analyzers.dpi.heads.kernels import release_heads
 from fabricscope.analyzers.dpi.state import (
     COUNT_MATCHED,
     COUNT_ROWS,
@@ -93,7 +94,7 @@ class DpiAnalyzer:
         flow: NDArray[np.int64],
         side: NDArray[np.uint8],
     ) -> None:
-        """Take in a decoded batch; row i belongs to slot `flow[i]` (-1: none), sent by `side[i]`."""
+        """Take in a decoded batch; row i is of slot `flow[i]` (-1: none), sent by `side[i]`."""
         rows = len(flow)
         if rows == 0:
             return
@@ -137,7 +138,7 @@ class DpiAnalyzer:
     def flow_closed(self, slots: NDArray[np.int64]) -> Verdicts:
         """Return the final verdicts of the flows in `slots` and forget them."""
         verdicts = self.verdicts(slots)
-        kernels.release_heads(slots, self._state, self._pool)
+        release_heads(slots, self._state, self._pool)
         self._state.stage[slots] = STAGE_NEW
         for slot in slots.tolist():
             self._details.pop(slot, None)
@@ -172,7 +173,7 @@ class DpiAnalyzer:
                 state.stage[slot] = STAGE_RDMA_DONE
             else:
                 state.stage[slot] = STAGE_DONE
-        kernels.release_heads(slots, state, self._pool)
+        release_heads(slots, state, self._pool)
 
     def _extract(self, slot: int) -> None:
         """Read the detail of one flow from its head."""
@@ -187,10 +188,6 @@ class DpiAnalyzer:
         detail = extract_detail(name, request, reply)
         if detail:
             self._details[slot] = detail
-        if self._tables.watch[state.application[slot]]:
-            for sender, head_bytes in ((side, request), (1 - side, reply)):
-                for message in head_bytes.messages:
-                    self._announce(slot, sender, message)
 
     def _head(self, head: int, side: int, transport: int) -> Head:
         stream = self._pool.streams[head, side]

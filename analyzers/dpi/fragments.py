@@ -87,9 +87,7 @@ class FragmentTable:
         return [datagram for datagram in assembled if datagram is not None]
 
 
-def _fragment_place(
-    view: NDArray[np.uint8], packets: Packets, row: int
-) -> tuple[int, bool] | None:
+def _fragment_place(view: NDArray[np.uint8], packets: Packets, row: int) -> tuple[int, bool] | None:
     """Return offset in bytes and the more-fragments flag of a fragment; None if unreadable."""
     if not packets.flags[row] & FLAG_LATER_FRAGMENT:
         return 0, True

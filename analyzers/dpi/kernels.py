@@ -7,6 +7,12 @@ Arrays only. The evaluation of a message is in `matching.kernels`; the arrays ar
 import numpy as np
 from numba import njit
 
+from fabricscope.analyzers.dpi.heads.kernels import (
+    add_datagram,
+    add_segment,
+    first_message,
+    take_head,
+)
 from fabricscope.analyzers.dpi.matching.kernels import (
     FAIL,
     NO_RULE,
@@ -16,9 +22,7 @@ from fabricscope.analyzers.dpi.matching.kernels import (
 )
 from fabricscope.analyzers.dpi.state import (
     COUNT_ROWS,
-    COUNT_STOLEN,
     HEAD_BYTES,
-    MAX_DATAGRAMS,
     MAX_PACKETS,
     NO_HEAD,
     STAGE_COLLECT,
@@ -30,10 +34,8 @@ from fabricscope.analyzers.dpi.state import (
     STAGE_RDMA_DONE,
     STAGE_WATCH,
     STREAM_BASE,
-    STREAM_COUNT,
     STREAM_HAVE,
     STREAM_KNOWN,
-    STREAM_LIST,
     STREAM_TOTAL,
 )
 from fabricscope.records import FLAG_DUPLICATE, FLAG_FRAGMENT, PROTOCOLS
@@ -60,7 +62,7 @@ ROW_CONNECT = 2
 ROW_NEIGHBOUR = 3
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def select_rows(packets, flow, state, rows, kinds):
     """Write the rows that need a look and why (ROW_*) to `rows` and `kinds`; return their number.
 
@@ -69,25 +71,27 @@ def select_rows(packets, flow, state, rows, kinds):
     count = 0
     for row in range(flow.shape[0]):
         slot = flow[row]
-        if packets.flags[row] & (FLAG_DUPLICATE | FLAG_FRAGMENT):
-            if packets.flags[row] & FLAG_DUPLICATE:
+        stage = STAGE_NEW
+        if slot >= 0:
+            stage = state.stage[slot]
+            if stage in (STAGE_DONE, STAGE_FINISHED):
                 continue
-            if packets.ip_protocol[row] == 17 or packets.ip_protocol[row] == 6:
-                rows[count], kinds[count] = row, ROW_FRAGMENT
-                count += 1
+            if stage == STAGE_RDMA_DONE and packets.dest_qp[row] != 1:
                 continue
+        flags = packets.flags[row]
+        if flags & FLAG_DUPLICATE:
+            continue
+        if flags & FLAG_FRAGMENT and packets.ip_protocol[row] in (6, 17):
+            rows[count], kinds[count] = row, ROW_FRAGMENT
+            count += 1
+            continue
         if slot < 0:
             if packets.protocol[row] == _LLDP:
                 rows[count], kinds[count] = row, ROW_NEIGHBOUR
                 count += 1
             continue
-        stage = state.stage[slot]
-        if stage == STAGE_DONE or stage == STAGE_FINISHED:
-            continue
         kind = ROW_MATCH
         if stage == STAGE_RDMA_DONE:
-            if packets.dest_qp[row] != 1:
-                continue
             kind = ROW_CONNECT
         elif stage == STAGE_RDMA:
             if packets.dest_qp[row] == 1:
@@ -109,7 +113,7 @@ def select_rows(packets, flow, state, rows, kinds):
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def open_flow(packets, row, slot, side, state, tables):
     """Fill the state of a new flow from its first packet."""
     other = 1 - side
@@ -137,7 +141,7 @@ def open_flow(packets, row, slot, side, state, tables):
         state.transport[slot], state.stage[slot] = 1, STAGE_COLLECT
     elif protocol == _SCTP:
         state.transport[slot], state.stage[slot] = 3, STAGE_COLLECT
-    elif protocol == _ROCE_V1 or protocol == _ROCE_V2 or protocol == _INFINIBAND:
+    elif protocol in (_ROCE_V1, _ROCE_V2, _INFINIBAND):
         state.transport[slot], state.stage[slot] = 2, STAGE_RDMA
         state.sequence[slot, side] = packets.dest_qp[row]
     else:
@@ -152,108 +156,7 @@ def open_flow(packets, row, slot, side, state, tables):
         state.score[slot] = 990
 
 
-@njit(cache=True, nogil=True)
-def take_head(slot, state, pool, counters):
-    """Give the flow a head, taking one from another flow if none is free."""
-    if pool.cursor[0] > 0:
-        pool.cursor[0] -= 1
-        head = np.int64(pool.free[pool.cursor[0]])
-    else:
-        head = pool.cursor[1]
-        while state.stage[pool.owner[head]] == STAGE_FINISHED:
-            head = (head + 1) % pool.owner.shape[0]
-            if head == pool.cursor[1]:
-                break
-        pool.cursor[1] = (head + 1) % pool.owner.shape[0]
-        loser = pool.owner[head]
-        state.head[loser] = NO_HEAD
-        state.stage[loser] = STAGE_DONE
-        counters[COUNT_STOLEN] += 1
-    pool.owner[head] = slot
-    pool.streams[head] = 0
-    state.head[slot] = head
-    return head
-
-
-@njit(cache=True, nogil=True)
-def add_segment(view, offset, have, total, sequence, stream, buffer, start):
-    """Put a TCP segment into a direction's head; return whether its contiguous part grew.
-
-    Bytes that are already contiguous are never overwritten: the first copy wins, as in the
-    receiver. Up to 4 out-of-order pieces are kept; more are dropped and must be sent again.
-    """
-    if stream[STREAM_KNOWN] == 0:
-        stream[STREAM_KNOWN] = 1
-        stream[STREAM_BASE] = sequence
-    low = (sequence - stream[STREAM_BASE]) & 0xFFFFFFFF
-    if low >= 0x80000000:
-        low -= 0x100000000
-    high = min(low + have, HEAD_BYTES)
-    grown = stream[STREAM_HAVE]
-    if low <= 0 and stream[STREAM_TOTAL] == 0:
-        stream[STREAM_TOTAL] = total + low
-    low_kept = max(low, grown)
-    if high <= low_kept:
-        return False
-    for index in range(low_kept, high):
-        buffer[start + index] = view[offset + index - low]
-    if low > grown:
-        count = stream[STREAM_COUNT]
-        if count < 4:
-            stream[STREAM_LIST + 2 * count] = low_kept
-            stream[STREAM_LIST + 2 * count + 1] = high
-            stream[STREAM_COUNT] = count + 1
-        return False
-    stream[STREAM_HAVE] = high
-    for _ in range(4):
-        for index in range(stream[STREAM_COUNT]):
-            if stream[STREAM_LIST + 2 * index] <= stream[STREAM_HAVE]:
-                stop = stream[STREAM_LIST + 2 * index + 1]
-                stream[STREAM_HAVE] = max(stream[STREAM_HAVE], stop)
-    return True
-
-
-@njit(cache=True, nogil=True)
-def add_datagram(view, offset, have, total, stream, buffer, start, scratch):
-    """Keep a datagram in a direction's head, or in the scratch part if there is no room.
-
-    Returns (start, have, total) of the datagram and of the sender's one before it.
-    """
-    count = stream[STREAM_COUNT]
-    used = stream[STREAM_HAVE]
-    previous = (np.int64(0), np.int64(0), np.int64(0))
-    if count > 0:
-        entry = STREAM_LIST + 3 * (count - 1)
-        previous = (start + stream[entry], stream[entry + 1], stream[entry + 2])
-    room = HEAD_BYTES - used
-    if count < MAX_DATAGRAMS and (have <= room or room >= 512):
-        kept = min(have, room)
-        entry = STREAM_LIST + 3 * count
-        stream[entry], stream[entry + 1], stream[entry + 2] = used, kept, total
-        stream[STREAM_COUNT] = count + 1
-        stream[STREAM_HAVE] = used + kept
-        at = start + used
-    else:
-        kept = min(have, HEAD_BYTES)
-        at = scratch
-    for index in range(kept):
-        buffer[at + index] = view[offset + index]
-    return (at, kept, total), previous
-
-
-@njit(cache=True, nogil=True)
-def first_message(pool, head, side, datagrams):
-    """Return (start, have, total) of a direction's stream head or first datagram."""
-    start = (head * 2 + side) * HEAD_BYTES
-    stream = pool.streams[head, side]
-    if datagrams:
-        if stream[STREAM_COUNT] == 0:
-            return start, np.int64(0), np.int64(0)
-        return start, stream[STREAM_LIST + 1], stream[STREAM_LIST + 2]
-    return start, stream[STREAM_HAVE], stream[STREAM_TOTAL]
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def take_best(slot, side, own, reply, previous, growing, state, pool, tables, counters):
     """Match a message that `side` sent; note the rule if it beats what the flow has."""
     ports = (np.int64(state.ports[slot, 0]), np.int64(state.ports[slot, 1]))
@@ -276,7 +179,7 @@ def take_best(slot, side, own, reply, previous, growing, state, pool, tables, co
     state.request_side[slot] = side
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def name_flow(slot, side, own, previous, growing, head, state, pool, tables, counters):
     """Match a message of `side`, and as a reply to what already named the flow."""
     transport = np.int64(state.transport[slot])
@@ -302,7 +205,7 @@ def name_flow(slot, side, own, previous, growing, head, state, pool, tables, cou
         take_best(slot, 1 - side, reply, own, nothing, growing, state, pool, tables, counters)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def settle_flow(slot, state, tables, finished, count):
     """Move the flow on after a packet; list it in `finished` when nothing more is needed."""
     if state.stage[slot] == STAGE_COLLECT and state.score[slot] >= DECIDING_SCORE:
@@ -320,7 +223,7 @@ def settle_flow(slot, state, tables, finished, count):
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def add_payload(view, offset, have, total, sequence, slot, side, state, pool, tables, finished,
                 count, counters):  # fmt: skip
     """Take in the payload of one packet; return the number of flows in `finished`."""
@@ -355,14 +258,12 @@ def add_payload(view, offset, have, total, sequence, slot, side, state, pool, ta
             own = (scratch, kept, total)
             name_flow(slot, side, own, nothing, False, head, state, pool, tables, counters)
     else:
-        own, previous = add_datagram(
-            view, offset, have, total, stream, pool.buffer, start, scratch
-        )
+        own, previous = add_datagram(view, offset, have, total, stream, pool.buffer, start, scratch)
         name_flow(slot, side, own, previous, False, head, state, pool, tables, counters)
     return settle_flow(slot, state, tables, finished, count)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tables, finished,
              watched, counters):  # fmt: skip
     """Look at the selected rows; return the numbers of `finished` slots and `watched` rows."""
@@ -380,7 +281,7 @@ def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tabl
             elif state.stage[slot] == STAGE_RDMA and packets.dest_qp[row] == 1:
                 kinds[index] = ROW_CONNECT
         stage = state.stage[slot]
-        if kinds[index] != ROW_MATCH or stage == STAGE_DONE or stage == STAGE_FINISHED:
+        if kinds[index] != ROW_MATCH or stage in (STAGE_DONE, STAGE_FINISHED):
             continue
         if state.transport[slot] == 0 and packets.tcp_flags[row] & 2:
             state.opened[slot] |= np.uint8(1 << side[row])
@@ -403,6 +304,11 @@ def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tabl
             view, packets.payload_offset[row], have, total, sequence, slot, np.int64(side[row]),
             state, pool, tables, finished, count, counters,
         )  # fmt: skip
+        if state.stage[slot] in (STAGE_DETAIL, STAGE_FINISHED) and (
+            tables.watch[state.application[slot]] != 0
+        ):
+            watched[watching] = row
+            watching += 1
         if state.stage[slot] == STAGE_RDMA and (
             state.seen[slot] >= RDMA_SENDS or state.rule[slot] != NO_RULE
         ):
@@ -410,16 +316,3 @@ def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tabl
             finished[count] = slot
             count += 1
     return count, watching
-
-
-@njit(cache=True, nogil=True)
-def release_heads(slots, state, pool):
-    """Return the heads of the flows to the pool."""
-    for index in range(slots.shape[0]):
-        slot = slots[index]
-        head = state.head[slot]
-        if state.stage[slot] != STAGE_NEW and head >= 0:
-            pool.owner[head] = -1
-            pool.free[pool.cursor[0]] = head
-            pool.cursor[0] += 1
-            state.head[slot] = NO_HEAD

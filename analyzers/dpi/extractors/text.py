@@ -26,7 +26,7 @@ class Head(NamedTuple):
 
 
 def printable(data: bytes, limit: int = MAX_TEXT) -> str:
-    """Return bytes as text of printable ASCII; other bytes become \\xNN, long text is cut."""
+    """Return bytes as text of printable ASCII; others as escapes of two digits, long text cut."""
     parts = [
         chr(byte) if 32 <= byte <= 126 and byte != 0x5C else f"\\x{byte:02x}"
         for byte in data[:limit]

@@ -64,10 +64,10 @@ def extract_dtls(request: Head, reply: Head) -> Detail:
 
 
 def handshake_bytes(data: bytes) -> bytes:
-    """Return the handshake messages of a stream's first records, joined."""
+    """Return the handshake messages of a stream's records up to ChangeCipherSpec, joined."""
     joined = bytearray()
     at = 0
-    while at + 5 <= len(data) and data[at] in (20, 21, 22) and data[at + 1] == 3:
+    while at + 5 <= len(data) and data[at] in (21, 22) and data[at + 1] == 3:
         size = unsigned(data, at + 3, 2)
         if data[at] == 22:
             joined += data[at + 5 : at + 5 + size]
@@ -77,7 +77,7 @@ def handshake_bytes(data: bytes) -> bytes:
 
 def _messages(data: bytes) -> list[tuple[int, bytes]]:
     """Split handshake bytes; the last message may be cut."""
-    found = []
+    found: list[tuple[int, bytes]] = []
     at = 0
     while at + 4 <= len(data) and len(found) < 16:
         size = unsigned(data, at + 1, 3)
@@ -87,7 +87,7 @@ def _messages(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _read_message(detail: Detail, kind: int, body: bytes, transport: str) -> None:
-    if kind == 1:
+    if kind == 1 and "ja4" not in detail:
         hello = parse_client_hello(body, datagram=transport == "d")
         detail.update(describe_client(hello, transport))
     elif kind == 2:
@@ -176,7 +176,7 @@ def certificate_name(body: bytes) -> str:
     The name is found by its object identifier (2.5.4.3): the issuer's comes first, the subject's
     second; no ASN.1 is needed for that.
     """
-    names = []
+    names: list[bytes] = []
     at = body.find(_COMMON_NAME)
     while at >= 0 and len(names) < 2:
         size = body[at + 6] if at + 6 < len(body) else 0

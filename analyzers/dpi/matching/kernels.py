@@ -16,7 +16,7 @@ PASS = 2
 NO_RULE = -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def read_varied(buffer, start, have, at, kind):
     """Read a number of variable size (BER, LEB128, decimal); return status and value."""
     if kind == 10 or kind == 11:
@@ -55,7 +55,7 @@ def read_varied(buffer, start, have, at, kind):
     return FAIL, np.int64(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def read_number(buffer, start, have, total, growing, at, kind):
     """Read the number of `kind` at offset `at`; return status and value (int64)."""
     if at < 0:
@@ -84,7 +84,7 @@ def read_number(buffer, start, have, total, growing, at, kind):
     return PASS, value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def place(row, first, buffer, start, have, total, growing):
     """Return status and offset of the position in columns `first` to `first + 3` of a check."""
     offset = row[first]
@@ -99,7 +99,7 @@ def place(row, first, buffer, start, have, total, growing):
     return status, offset + value * row[first + 3]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def in_ranges(tables, row, value):
     """Say whether `value` lies in one of the check's ranges."""
     for index in range(row[10], row[11]):
@@ -108,7 +108,7 @@ def in_ranges(tables, row, value):
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def compare_bytes(tables, alternative, buffer, start, have, total, growing, at):
     """Compare one pattern with the bytes at `at`; what is present may already say no."""
     first = tables.alternatives[alternative, 0]
@@ -126,7 +126,7 @@ def compare_bytes(tables, alternative, buffer, start, have, total, growing, at):
     return PASS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def find_bytes(tables, row, buffer, start, have, total, growing, at):
     """Search the pattern at the positions `at` to `at + window`."""
     for shift in range(row[14] + 1):
@@ -138,7 +138,7 @@ def find_bytes(tables, row, buffer, start, have, total, growing, at):
     return FAIL
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def check_question(buffer, start, have, total, growing, at):
     """Check for a DNS question: labels, the root, a type and a class that exist."""
     missing = WAIT if growing or have < total else FAIL
@@ -169,7 +169,7 @@ def check_question(buffer, start, have, total, growing, at):
     return PASS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def check_printable(row, buffer, start, have, total, growing, at):
     """Check that `window` bytes are printable ASCII, tabs or line ends."""
     for index in range(row[14]):
@@ -181,7 +181,7 @@ def check_printable(row, buffer, start, have, total, growing, at):
     return PASS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def check_numbers(tables, row, buffer, own, reply, previous, growing, at):
     """Evaluate the checks number, length and difference at offset `at`."""
     status, value = read_number(buffer, own[0], own[1], own[2], growing, at, row[6])
@@ -206,7 +206,7 @@ def check_numbers(tables, row, buffer, own, reply, previous, growing, at):
     return PASS if in_ranges(tables, row, value) else FAIL
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def evaluate_check(tables, check, buffer, own, reply, previous, growing):
     """Evaluate one check; return FAIL, WAIT or PASS. Messages are (start, have, total)."""
     row = tables.checks[check]
@@ -220,9 +220,7 @@ def evaluate_check(tables, check, buffer, own, reply, previous, growing):
         if what == 0:
             status = FAIL
             for alternative in range(row[12], row[13]):
-                result = compare_bytes(
-                    tables, alternative, buffer, start, have, total, growing, at
-                )
+                result = compare_bytes(tables, alternative, buffer, start, have, total, growing, at)
                 status = max(status, result)
                 if status == PASS:
                     break
@@ -241,7 +239,7 @@ def evaluate_check(tables, check, buffer, own, reply, previous, growing):
     return status
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def evaluate_checks(tables, first, last, buffer, own, reply, previous, growing, work):
     """Evaluate the checks `first` to `last` (excluded): all must hold; `work[0]` counts them."""
     result = PASS
@@ -254,7 +252,7 @@ def evaluate_checks(tables, first, last, buffer, own, reply, previous, growing, 
     return result
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def on_port(tables, application, transport, source_port, destination_port):
     """Say whether one of the ports belongs to the application."""
     if transport > 1:
@@ -262,12 +260,12 @@ def on_port(tables, application, transport, source_port, destination_port):
     entry = (application - 1) * 2 + transport
     for index in range(tables.port_start[entry], tables.port_start[entry + 1]):
         port = tables.port_list[index]
-        if port == source_port or port == destination_port:
+        if port in (source_port, destination_port):
             return True
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def match_message(
     tables, transport, ports, buffer, own, reply, previous, growing, score_to_beat, work
 ):
@@ -279,10 +277,21 @@ def match_message(
     if own[1] <= 0:
         return best, best_score, best_agreed
     bucket = transport * 256 + np.int64(buffer[own[0]])
+    start, have, total = own
+    word = np.int64(0)
+    present = np.int64(0)
+    for index in range(8):
+        word <<= 8
+        present <<= 8
+        if index < have:
+            word |= np.int64(buffer[start + index])
+            present |= 0xFF
     for entry in range(tables.bucket_start[bucket], tables.bucket_start[bucket + 1]):
         rule = tables.rules[tables.bucket_rules[entry]]
         if rule[8] <= best_score:
             break  # the bucket is in falling order of confidence
+        if (word ^ rule[11]) & rule[10] & present != 0 or total < rule[12] or total > rule[13]:
+            continue
         if rule[6] != 0 and not on_port(tables, rule[0], transport, ports[0], ports[1]):
             continue
         status = evaluate_checks(

@@ -1,0 +1,1 @@
+"""The first bytes of flows, put in order; the kernels are in `kernels`."""
