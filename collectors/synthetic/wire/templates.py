@@ -91,10 +91,10 @@ def tunnel_layers(spec: Encapsulation, kinds: tuple[str, ...], inner_ethertype: 
         elif kind == "erspan1":
             layers.append(GRE(proto=0x88BE))
         elif kind == "erspan2":
-            layers.append(GRE(proto=0x88BE, seqnum_present=1, seqence_number=0))
+            layers.append(GRE(proto=0x88BE, seqnum_present=1, sequence_number=0))
             layers.append(ERSPAN_II(session_id=spec.session))
         elif kind == "erspan3":
-            layers.append(GRE(proto=0x22EB, seqnum_present=1, seqence_number=0))
+            layers.append(GRE(proto=0x22EB, seqnum_present=1, sequence_number=0))
             layers.append(ERSPAN_III(session_id=spec.session))
         elif kind == "gretap":
             layers.append(GRE(proto=0x6558, key_present=1, key=spec.key))
