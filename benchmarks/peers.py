@@ -140,8 +140,19 @@ def _warm_up(programs: list[Program], capture: Path) -> None:
     """Run the fast ones once, so that no measured run compiles kernels or starts from disk."""
     for program in programs:
         if program.prefix_packets is None:
-            with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-                run(program.command(capture), Path(folder))
+            _run_once(program, capture)
+
+
+def _run_once(program: Program, capture: Path) -> tuple[Run, int | None]:
+    """Run a program in a folder of its own; return also the packets that it says it read.
+
+    It sees the capture as a link in that folder, for argus cuts a path at its first space.
+    """
+    with tempfile.TemporaryDirectory(dir=BUILD) as name:
+        folder = Path(name)
+        link = folder / "capture.pcap"
+        link.symlink_to(capture)
+        return run(program.command(Path(link.name)), folder), program.count(folder)
 
 
 def _compare(programs: list[Program], kind: Kind, capture: Path, repeats: int) -> list[Outcome]:
@@ -155,9 +166,7 @@ def _compare(programs: list[Program], kind: Kind, capture: Path, repeats: int) -
             done = runs[program.name]
             if done and done[-1].wall_s > SLOW_S:
                 continue
-            with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-                result = run(program.command(capture), Path(folder))
-                read[program.name] = program.count(Path(folder))
+            result, read[program.name] = _run_once(program, capture)
             done.append(result)
             print(f"bench: {capture.name}: {program.name}: {result.wall_s:.2f} s", flush=True)
     return [

@@ -58,7 +58,7 @@ def _count_fabricscope(folder: Path) -> int | None:
 
 def _count_argus(folder: Path) -> int | None:
     """Ask argus' own client, whose second column is the number of packets."""
-    answer = _say(["racount", "-r", str(folder / "argus.out")])
+    answer = _say(["racount", "-r", "argus.out"], folder)
     found = re.search(r"^\s*sum\s+\d+\s+(\d+)", answer, re.MULTILINE)
     return int(found[1]) if found else None
 
@@ -68,11 +68,12 @@ def _count_lines(folder: Path) -> int | None:
         return sum(line[:1].isdigit() for line in lines)
 
 
-def _say(command: list[str]) -> str:
+def _say(command: list[str], folder: Path | None = None) -> str:
     """Return what a command prints, or nothing if it cannot be run."""
     try:
         result = subprocess.run(
             command,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
