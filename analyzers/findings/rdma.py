@@ -161,7 +161,7 @@ class QueuePairFindings:
         )
 
     def _transport_errors(self, row: Row) -> Finding | None:
-        counts = self._table.state.nak_codes[row["slot"]].tolist()
+        counts = self._table.queue_pairs["nak_codes"][row["slot"]].tolist()
         errors = {n: c for n, c in zip(layout.NAK_NAMES, counts, strict=True) if c}
         errors.pop("sequence_error", None)
         if not errors:

@@ -41,14 +41,14 @@ _SHIFT = np.uint64(32)
 _CNP = 0x81
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def mix(value, word):
     """Fold the 64-bit `word` into the 64-bit hash `value` (both uint64)."""
     value = (value ^ word) * _MULTIPLIER_A
     return value ^ (value >> _SHIFT)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def tunnel_key_of(kinds, ids_low, ids_high):
     """Return a 64-bit key of the tunnels a packet is in, 0 for none; mirrors (ERSPAN) left out."""
     key = np.uint64(0)
@@ -62,7 +62,7 @@ def tunnel_key_of(kinds, ids_low, ids_high):
     return key
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def flow_hash(src_hi, src_lo, src_port, dst_hi, dst_lo, dst_port, ip_protocol, tunnel_key):
     """Return the same 64-bit hash for both directions of a flow (arguments uint64)."""
     one = mix(mix(src_hi * _MULTIPLIER_B, src_lo), src_port)
@@ -70,7 +70,7 @@ def flow_hash(src_hi, src_lo, src_port, dst_hi, dst_lo, dst_port, ip_protocol, t
     return mix(mix(one + other, ip_protocol ^ (one ^ other)), tunnel_key)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _unlink(state, slot):
     """Take `slot` out of the index, moving later entries of its run back (no tombstones)."""
     index = state.index
@@ -91,7 +91,7 @@ def _unlink(state, slot):
     index[hole] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _close(state, slot, reason):
     """Close a flow: out of the index, onto the list that Python collects after the batch."""
     _unlink(state, slot)
@@ -100,7 +100,7 @@ def _close(state, slot, reason):
     state.cursor[CURSOR_CLOSED] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def close_silent(state, now_ns, idle_ns, active_ns, most):
     """Look at the next `most` slots for flows past their time-outs and close them."""
     high = state.cursor[CURSOR_HIGH_WATER]
@@ -121,7 +121,7 @@ def close_silent(state, now_ns, idle_ns, active_ns, most):
     state.cursor[CURSOR_SWEEP] = place
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def make_room(state, wanted):
     """Close the longest silent of each 8 swept flows until `wanted` slots are free or closing."""
     high = state.cursor[CURSOR_HIGH_WATER]
@@ -145,7 +145,7 @@ def make_room(state, wanted):
     state.cursor[CURSOR_SWEEP] = place
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def recycle(state, slots):
     """Give closed slots back once every analyzer has let go of them."""
     for slot in slots:
@@ -161,7 +161,7 @@ def recycle(state, slots):
         state.cursor[CURSOR_FREE] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _open(state, packets, i, hashed, tunnel_key, src_port, dst_port):
     """Start a flow for packet `i`; -1 when no slot is free. The index entry is the caller's."""
     cursor = state.cursor
@@ -217,7 +217,7 @@ def _open(state, packets, i, hashed, tunnel_key, src_port, dst_port):
     return slot
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _count(state, slot, side, packets, i):
     """Add packet `i` to its direction's counts and, from the second packet on, to the sketches."""
     flow = state.flows[slot]
@@ -263,7 +263,7 @@ def _count(state, slot, side, packets, i):
         state.sketches[row, SIZE_BUCKETS + bucket_of(gap, GAP_BUCKETS)] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _fragment_ports(state, packets, i):
     """Remember the ports of first fragments and return (source, destination) for later ones."""
     key = mix(mix(packets.src_lo[i], packets.dst_lo[i]), np.uint64(packets.ip_id[i]))
@@ -278,7 +278,7 @@ def _fragment_ports(state, packets, i):
     return np.uint16(ports >> np.uint64(16)), np.uint16(ports & np.uint64(0xFFFF))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def assign_flows(state, packets, idle_ns, active_ns, flow, side):
     """Find or make the flow of each packet and count it.
 

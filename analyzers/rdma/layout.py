@@ -46,6 +46,12 @@ NAK_NAMES: Final = (
     "other",
 )
 
+WINDOW_WORDS: Final = 64
+WINDOW_PSNS: Final = 64 * WINDOW_WORDS
+TIMES: Final = 64
+HOLES: Final = 8
+SKETCH_BUCKETS: Final = 288
+
 QP_DTYPE: Final = np.dtype(
     [
         ("src_hi", "u8"),
@@ -115,9 +121,15 @@ QP_DTYPE: Final = np.dtype(
         ("flow", "i8"),
         ("udp_port", "u2"),
         ("tap", "u2"),
+        ("operations", "i8", (len(OPERATIONS),)),  # packets carried, by operation
+        ("nak_codes", "i8", (len(NAK_NAMES),)),
+        ("ack_rtt", "u4", (SKETCH_BUCKETS,)),  # sketches: ns, ns, bytes
+        ("completion", "u4", (SKETCH_BUCKETS,)),
+        ("sizes", "u4", (SKETCH_BUCKETS,)),
     ],
     align=True,
 )
+"""One direction. Kernels pass records, which are one pointer, rather than arrays."""
 
 TRACKER_DTYPE: Final = np.dtype(
     [
@@ -125,34 +137,28 @@ TRACKER_DTYPE: Final = np.dtype(
         ("read_length", "u4"),  # of the last READ request while the path MTU is unknown
         ("started", "u1"),
         ("holes", "u1"),
+        ("window", "u8", (WINDOW_WORDS,)),  # one bit a PSN: seen
+        ("times", "i8", (TIMES,)),  # when a PSN was seen last
+        ("hole_start", "u4", (HOLES,)),
+        ("hole_length", "u4", (HOLES,)),
+        ("hole_missing", "u4", (HOLES,)),
+        ("hole_network", "u1", (HOLES,)),  # 1: known to be lost in the network, and counted
+        ("hole_ns", "i8", (HOLES,)),
+        ("hole_frame", "i8", (HOLES,)),
     ],
     align=True,
 )
 """PSN sequence of one direction: row 2 * slot for requests, + 1 for READ responses."""
 
-HOLE_DTYPE: Final = np.dtype(
-    [
-        ("start", "u4"),
-        ("length", "u4"),
-        ("missing", "u4"),
-        ("network", "u1"),  # 1: known to be lost in the network, and counted
-        ("time_ns", "i8"),
-        ("frame", "i8"),
-    ],
-    align=True,
-)
-
 QUEUE_DTYPE: Final = np.dtype(
     [
         ("time_ns", "i8"),  # of the packet that asks for the ACK
         ("start_ns", "i8"),  # of its message
-        ("bytes", "i8"),
         ("psn", "u4"),
         ("next", "i4"),
         ("last", "u1"),  # 1: the ACK completes a message
         ("asks", "u1"),  # 1: AckReq was set
         ("resent", "u1"),  # 1: no round-trip sample may be taken (Karn's rule)
-        ("operation", "u1"),
     ],
     align=True,
 )
@@ -187,6 +193,26 @@ MESSAGE_DTYPE: Final = np.dtype(
 )
 """Messages completed in a batch: what the recognition of collectives reads."""
 
+SEEN_DTYPE: Final = np.dtype(
+    [
+        ("time_ns", "i8"),
+        ("frame", "i8"),
+        ("series", "i8"),  # row of the timeline
+        ("slot", "i8"),
+        ("psn", "i8"),
+        ("payload", "i8"),
+        ("dma_length", "i8"),
+        ("aeth", "u4"),
+        ("immediate", "u4"),
+        ("tap", "u2"),
+        ("operation", "i8"),
+        ("flags", "u1"),
+        ("ecn", "u1"),
+    ],
+    align=True,
+)
+"""The packet under the loop: one record, so that a call passes one pointer."""
+
 EVENT_NAK: Final = 0  # first_ns: NAK generation latency; code: index of NAK_NAMES
 EVENT_RECOVERY: Final = 1  # code: CAUSE_*; first_ns: NAK response; second_ns: retransmission
 EVENT_COLLECTOR_LOSS: Final = 2  # frame: first packet after the hole; count: packets
@@ -209,11 +235,6 @@ CAUSE_IMPLIED: Final = 5  # READ requested again: the requester missed responses
 CAUSES: Final = ("", "nak", "rnr", "timeout", "unseen", "implied_nak")
 
 NO_MESSAGE: Final = 255
-WINDOW_WORDS: Final = 64
-WINDOW_PSNS: Final = 64 * WINDOW_WORDS
-TIMES: Final = 64
-HOLES: Final = 8
-SKETCH_BUCKETS: Final = 288
 RESTART_DISTANCE: Final = 1 << 20
 TIMEOUT_NS: Final = 1_000_000
 """Silence after which a repetition without a NAK is put down to the ACK time-out. Hardware waits
@@ -239,14 +260,9 @@ class RdmaState(NamedTuple):
     index: NDArray[np.int32]  # slot + 1 by hash of the key, 0 when empty
     pairs: NDArray[np.int32]  # slot + 1: newest queue pair between two hosts, by hash
     hints: NDArray[np.int32]  # slot + 1 by 2 * flow + side: the queue pair seen there last
+    seen: NDArray[np.void]  # SEEN_DTYPE, one
     qps: NDArray[np.void]  # QP_DTYPE
-    operations: NDArray[np.int64]  # (slots, len(OPERATIONS))
-    nak_codes: NDArray[np.int64]  # (slots, len(NAK_NAMES))
-    sketches: NDArray[np.uint32]  # (slots, 3, SKETCH_BUCKETS): ACK RTT ns, completion ns, bytes
     trackers: NDArray[np.void]  # TRACKER_DTYPE (2 * slots)
-    windows: NDArray[np.uint64]  # (2 * slots, WINDOW_WORDS) one bit a PSN: seen
-    times: NDArray[np.int64]  # (2 * slots, TIMES) when a PSN was seen last
-    holes: NDArray[np.void]  # HOLE_DTYPE (2 * slots, HOLES)
     queue: NDArray[np.void]  # QUEUE_DTYPE, shared by all
     queue_free: NDArray[np.int32]
     events: NDArray[np.void]  # EVENT_DTYPE (EVENT_KINDS, EVENTS_PER_KIND)
@@ -259,6 +275,8 @@ class RdmaState(NamedTuple):
 
 
 QUEUE_LIMIT: Final = 1_024  # entries of one queue pair: more means that its ACKs are not seen
+QUEUE_SCAN: Final = 64  # entries of one queue that an unmatched ACK is compared with
+PAIR_PATIENCE: Final = 64  # unmatched ACKs after which only one in so many is tried (power of 2)
 PAIR_SCAN: Final = 256  # queue pairs between two hosts that an unmatched ACK is tried on
 
 IN_ORDER: Final = 0

@@ -62,7 +62,7 @@ def states_of(table: QueuePairTable, end_ns: int) -> list[str]:
     silence of at least `STALL_NS` ever since; idle: silent as long, nothing owed; else active.
     """
     qps = table.queue_pairs
-    fatal = table.state.nak_codes[: table.slots, 1:].sum(axis=1) > 0
+    fatal = qps["nak_codes"][:, 1:].sum(axis=1) > 0
     silent = end_ns - qps["last_ns"] >= STALL_NS
     paired = qps["paired"].astype(np.int64)
     partner_last = np.where(paired >= 0, qps["last_ns"][np.maximum(paired, 0)], qps["last_ns"])
@@ -83,7 +83,6 @@ def queue_pairs_frame(table: QueuePairTable, taps: list[str], end_ns: int) -> pl
     carries them; a CNP whose connection is not paired stands where it was seen.
     """
     qps = table.queue_pairs
-    state = table.state
     slots = table.slots
     infiniband = qps["transport"] == _INFINIBAND
     paired = qps["paired"].astype(np.int64)
@@ -119,13 +118,13 @@ def queue_pairs_frame(table: QueuePairTable, taps: list[str], end_ns: int) -> pl
     columns |= _event_columns(table)
     columns |= {
         "sequence_gaps": qps["gaps"],
-        "naks_sequence": state.nak_codes[:slots, 0],
+        "naks_sequence": qps["nak_codes"][:, 0],
         "cnps": cnps,
         "goodput": pl.Series(goodput).fill_nan(None),
         "state": pl.Series(states_of(table, end_ns), dtype=pl.String),
-        **_quantiles("ack_rtt", state.sketches[:slots, 0], qps["ack_rtt_max_ns"], 1e3),
-        **_quantiles("message", state.sketches[:slots, 1], qps["message_max_ns"], 1e3),
-        **_quantiles("message_bytes", state.sketches[:slots, 2], qps["message_bytes_max"], 1),
+        **_quantiles("ack_rtt", qps["ack_rtt"], qps["ack_rtt_max_ns"], 1e3),
+        **_quantiles("message", qps["completion"], qps["message_max_ns"], 1e3),
+        **_quantiles("message_bytes", qps["sizes"], qps["message_bytes_max"], 1),
     }
     for name in _COUNTED:
         columns[name] = qps[name]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def bucket_of(value, buckets):
     """Return the bucket (int64) of a non-negative int64 `value`, at most `buckets` - 1."""
     v = np.int64(value)

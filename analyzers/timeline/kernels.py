@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def bin_of(time_ns, timeline, scale):
     """Return the bin (int64) of `time_ns`, folding `timeline` in place when it is past the end.
 

@@ -4,19 +4,26 @@ import numpy as np
 from numba import njit
 
 from fabricscope.analyzers.flows.kernels import mix, tunnel_key_of
-from fabricscope.analyzers.rdma.layout import CURSOR_SLOTS, NO_MESSAGE, PAIR_SCAN
+from fabricscope.analyzers.rdma.layout import (
+    CURSOR_SLOTS,
+    NO_MESSAGE,
+    PAIR_PATIENCE,
+    PAIR_SCAN,
+    QUEUE_SCAN,
+    WINDOW_PSNS,
+)
 from fabricscope.analyzers.rdma.sequence.kernels import find_hole, psn_distance
 
 _UD = 3
 _CNP = 0x81
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _host_hash(src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
     return mix(mix(mix(mix(src_hi, src_lo), dst_hi), dst_lo), tunnel_key)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _same_hosts(qp, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
     return (
         qp.src_lo == src_lo
@@ -27,7 +34,7 @@ def _same_hosts(qp, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _head_of(state, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
     """Return the place in `pairs` of these two hosts: theirs, or the empty one to use."""
     mask = np.int64(state.pairs.size - 1)
@@ -41,7 +48,7 @@ def _head_of(state, src_hi, src_lo, dst_hi, dst_lo, tunnel_key):
     return place
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _open(state, packets, i, tunnel_key, source_qp, flow):
     slot = state.cursor[CURSOR_SLOTS]
     if slot >= state.qps.size:
@@ -73,7 +80,7 @@ def _open(state, packets, i, tunnel_key, source_qp, flow):
     return slot
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def find_queue_pair(state, packets, i, flow, side):
     """Return the slot of packet `i`'s direction, opened if it is new; -1 when the table is full.
 
@@ -127,59 +134,72 @@ def find_queue_pair(state, packets, i, flow, side):
     return slot
 
 
-@njit(cache=True, nogil=True)
-def _expects(state, slot, psn, nak):
-    """Return since when `slot` waits for an answer about `psn`, -1 if it does not."""
-    qp = state.qps[slot]
+@njit(cache=True, nogil=True, _nrt=False)
+def _expects(qp, tracker, queue, psn, nak):
+    """Return how well an answer with `psn` fits direction `qp`, and since when it waits.
+
+    2: it awaits an answer to just this PSN (or misses it, for a NAK); 1: the PSN was sent and not
+    acknowledged yet; 0: it has nothing to do with it.
+    """
+    behind = -psn_distance(psn, tracker.next)
+    sent = 0 < behind <= WINDOW_PSNS and (qp.acked_any == 0 or psn_distance(psn, qp.last_acked) > 0)
     if nak:
-        row = 2 * slot
-        behind = -psn_distance(psn, state.trackers[row].next)
-        if find_hole(state, row, psn) >= 0 or (qp.queued > 0 and 0 < behind <= 4096):
-            return qp.last_data_ns
-        return np.int64(-1)
+        if find_hole(tracker, psn) >= 0:
+            return 2, qp.last_data_ns
+        return (1, qp.last_data_ns) if sent else (0, np.int64(0))
     entry = np.int64(qp.head)
-    while entry >= 0:
-        waiting = state.queue[entry]
+    for _ in range(QUEUE_SCAN):
+        if entry < 0:
+            break
+        waiting = queue[entry]
         if waiting.psn == psn:
-            return waiting.time_ns
+            return 2, waiting.time_ns
         entry = np.int64(waiting.next)
-    return np.int64(-1)
+    return (1, qp.last_data_ns) if sent and qp.queued > 0 else (0, np.int64(0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def pair_directions(state, one, other):
     """Declare two slots to be the two directions of one connection."""
     state.qps[one].paired = other
     state.qps[other].paired = one
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def answered_direction(state, slot, psn, nak):
     """Return the slot whose data an answer with `psn` seen on `slot` is about, -1 if unknown.
 
-    A known pair is used. Else every unpaired direction between the same hosts the other way that
-    waits for just this PSN is a candidate: one alone makes a pair; of several the one that has
-    waited longest is used for this answer only.
+    A known pair is used. Else the unpaired directions between the same hosts the other way are
+    tried: the only one that fits best makes a pair; of several the one that has waited longest is
+    used for this answer only. Where nothing ever fits, fewer and fewer answers are tried.
     """
     qp = state.qps[slot]
     if qp.paired >= 0:
         return np.int64(qp.paired)
+    if qp.acks_unmatched > PAIR_PATIENCE and qp.acks_unmatched & (PAIR_PATIENCE - 1) != 0:
+        return np.int64(-1)
     place = _head_of(state, qp.dst_hi, qp.dst_lo, qp.src_hi, qp.src_lo, qp.tunnel_key)
     candidate = np.int64(state.pairs[place]) - 1
     best = np.int64(-1)
+    best_fit = 0
     best_ns = np.int64(0)
     matches = 0
     for _ in range(PAIR_SCAN):
         if candidate < 0:
             break
-        if state.qps[candidate].paired < 0:
-            since = _expects(state, candidate, psn, nak)
-            if since >= 0:
+        other = state.qps[candidate]
+        if other.paired < 0:
+            fit, since = _expects(other, state.trackers[2 * candidate], state.queue, psn, nak)
+            if fit > best_fit:
+                matches = 0
+                best = np.int64(-1)
+                best_fit = fit
+            if fit == best_fit and fit > 0:
                 matches += 1
                 if best < 0 or since < best_ns:
                     best = candidate
                     best_ns = since
-        candidate = np.int64(state.qps[candidate].pair_next)
+        candidate = np.int64(other.pair_next)
     if matches == 1:
         pair_directions(state, slot, best)
     elif matches > 1:

@@ -1,4 +1,8 @@
-"""Messages and the queue of PSNs that await an acknowledgement."""
+"""Messages and the queue of PSNs that await an acknowledgement.
+
+`qp` is a `layout.QP_DTYPE` record; queue, free, cursor, counters and messages are the arrays of
+`layout.RdmaState` with those names (`free` is `queue_free`).
+"""
 
 import numpy as np
 from numba import njit
@@ -12,139 +16,119 @@ from fabricscope.analyzers.rdma.layout import (
 )
 from fabricscope.analyzers.rdma.sequence.kernels import psn_distance
 from fabricscope.analyzers.sketch.kernels import bucket_of
-from fabricscope.records import RDMA_ACK_REQUEST
 
 
-@njit(cache=True, nogil=True)
-def _pop(state, qp):
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def _pop(qp, queue, free, cursor):
     entry = np.int64(qp.head)
-    qp.head = state.queue[entry].next
+    qp.head = queue[entry].next
     if qp.head < 0:
         qp.tail = -1
     qp.queued -= 1
-    state.queue_free[state.cursor[CURSOR_QUEUE_FREE]] = entry
-    state.cursor[CURSOR_QUEUE_FREE] += 1
+    free[cursor[CURSOR_QUEUE_FREE]] = entry
+    cursor[CURSOR_QUEUE_FREE] += 1
 
 
-@njit(cache=True, nogil=True)
-def await_answer(state, slot, psn, now, start_ns, size, last, asks, operation):
+@njit(cache=True, nogil=True, _nrt=False)
+def await_answer(qp, queue, free, cursor, counters, psn, now, start_ns, last, asks):
     """Queue a PSN whose answer ends a message (`last`) or gives a round trip (`asks`)."""
-    qp = state.qps[slot]
     if qp.queued >= QUEUE_LIMIT:
-        _pop(state, qp)
-        state.counters[1] += 1
-    if state.cursor[CURSOR_QUEUE_FREE] == 0:
-        state.counters[1] += 1
+        _pop(qp, queue, free, cursor)
+        counters[1] += 1
+    if cursor[CURSOR_QUEUE_FREE] == 0:
+        counters[1] += 1
         return
-    state.cursor[CURSOR_QUEUE_FREE] -= 1
-    place = np.int64(state.queue_free[state.cursor[CURSOR_QUEUE_FREE]])
-    entry = state.queue[place]
+    cursor[CURSOR_QUEUE_FREE] -= 1
+    place = np.int64(free[cursor[CURSOR_QUEUE_FREE]])
+    entry = queue[place]
     entry.time_ns = now
     entry.start_ns = start_ns
-    entry.bytes = size
     entry.psn = psn
     entry.next = -1
     entry.last = last
     entry.asks = asks
     entry.resent = qp.recovery != 0
-    entry.operation = operation
     if qp.tail >= 0:
-        state.queue[qp.tail].next = place
+        queue[qp.tail].next = place
     else:
         qp.head = place
     qp.tail = place
     qp.queued += 1
 
 
-@njit(cache=True, nogil=True)
-def complete(state, slot, psn, now):
+@njit(cache=True, nogil=True, _nrt=False)
+def complete(qp, queue, free, cursor, psn, now):
     """Take everything up to `psn` off the queue: round trips and completion times."""
-    qp = state.qps[slot]
     while qp.head >= 0:
-        entry = state.queue[qp.head]
+        entry = queue[qp.head]
         if psn_distance(entry.psn, psn) > 0:
             break
         if entry.asks and not entry.resent:
             rtt = max(now - entry.time_ns, 0)
-            state.sketches[slot, 0, bucket_of(rtt, SKETCH_BUCKETS)] += 1
+            qp.ack_rtt[bucket_of(rtt, SKETCH_BUCKETS)] += 1
             if rtt > qp.ack_rtt_max_ns:
                 qp.ack_rtt_max_ns = rtt
         if entry.last and entry.start_ns >= 0:
             duration = max(now - entry.start_ns, 0)
-            state.sketches[slot, 1, bucket_of(duration, SKETCH_BUCKETS)] += 1
+            qp.completion[bucket_of(duration, SKETCH_BUCKETS)] += 1
             if duration > qp.message_max_ns:
                 qp.message_max_ns = duration
-        _pop(state, qp)
+        _pop(qp, queue, free, cursor)
 
 
-@njit(cache=True, nogil=True)
-def mark_resent(state, slot):
+@njit(cache=True, nogil=True, _nrt=False)
+def mark_resent(qp, queue):
     """Rule out round-trip samples from all that is queued: packets are being sent again."""
-    entry = np.int64(state.qps[slot].head)
+    entry = np.int64(qp.head)
     while entry >= 0:
-        state.queue[entry].resent = 1
-        entry = np.int64(state.queue[entry].next)
+        queue[entry].resent = 1
+        entry = np.int64(queue[entry].next)
 
 
-@njit(cache=True, nogil=True)
-def _record(state, slot, start_ns, now, size, immediate, operation):
-    qp = state.qps[slot]
+@njit(cache=True, nogil=True, _nrt=False)
+def record_message(qp, seen, messages, cursor, start_ns, end_ns, size, immediate):
+    """Count a message and append it to the messages of this batch."""
     qp.messages += 1
-    state.sketches[slot, 2, bucket_of(size, SKETCH_BUCKETS)] += 1
+    qp.sizes[bucket_of(size, SKETCH_BUCKETS)] += 1
     if size > qp.message_bytes_max:
         qp.message_bytes_max = size
-    message = state.messages[state.cursor[CURSOR_MESSAGES]]
-    state.cursor[CURSOR_MESSAGES] += 1
+    message = messages[cursor[CURSOR_MESSAGES]]
+    cursor[CURSOR_MESSAGES] += 1
     message.start_ns = start_ns
-    message.end_ns = now
+    message.end_ns = end_ns
     message.bytes = size
-    message.qp = slot
+    message.qp = seen.slot
     message.immediate = immediate
-    message.operation = operation
+    message.operation = seen.operation
 
 
-@njit(cache=True, nogil=True)
-def follow_message(state, slot, packets, i, operation, reliable):
-    """Advance the message of `slot` by a data packet that was not seen before.
-
-    Opens it on First, records it on Last and Only (also when the next First shows that the Last
-    was missed), and queues the PSN when an answer is due (`reliable`).
-    """
-    qp = state.qps[slot]
-    now = packets.time_ns[i]
-    payload = np.int64(packets.payload_length[i])
-    first = operation == 0 or operation == 6
-    middle = operation == 1 or operation == 7
+@njit(cache=True, nogil=True, _nrt=False)
+def end_message(qp, seen, messages, cursor):
+    """Record the message that a Last, an Only or a READ request ends; return its start or -1."""
+    operation = seen.operation
     last = operation == 2 or operation == 3 or operation == 8 or operation == 9 or operation == 22
-    size = payload
-    start_ns = now
-    if first:
-        if qp.open_operation != NO_MESSAGE:
-            _record(state, slot, qp.open_start_ns, qp.last_new_ns, qp.open_bytes, 0, operation)
-        qp.open_start_ns = now
-        qp.open_bytes = np.int64(packets.dma_length[i]) if operation == 6 else payload
-        qp.open_operation = operation
-        qp.mtu = payload
-    elif middle:
-        qp.mtu = payload
-        if qp.open_operation == 0:
-            qp.open_bytes += payload
-    elif last:
+    size = seen.payload
+    start_ns = seen.time_ns
+    if last:
         start_ns = np.int64(-1)
         if qp.open_operation != NO_MESSAGE:
             start_ns = qp.open_start_ns
-            size = qp.open_bytes + (payload if qp.open_operation == 0 else 0)
+            size = qp.open_bytes + (seen.payload if qp.open_operation == 0 else 0)
         qp.open_operation = NO_MESSAGE
-        _record(state, slot, start_ns, now, size, packets.immediate[i], operation)
-    else:
-        if operation == 12:
-            size = np.int64(packets.dma_length[i])
-        _record(state, slot, now, now, size, packets.immediate[i], operation)
-    asks = packets.rdma_flags[i] & RDMA_ACK_REQUEST != 0
-    ends = not first and not middle
-    if reliable and (asks or ends):
-        # Requests whose answer is data or a value are answered whether or not the bit is set.
-        asks = asks or operation == 19 or operation == 20
-        if operation == 12:
-            asks = False
-        await_answer(state, slot, packets.psn[i], now, start_ns, size, ends, asks, operation)
+    elif operation == 12:
+        size = seen.dma_length
+    record_message(qp, seen, messages, cursor, start_ns, seen.time_ns, size, seen.immediate)
+    return start_ns
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def begin_message(qp, seen, messages, cursor):
+    """Open the message of a First; one still open is recorded: its Last was missed."""
+    if qp.open_operation != NO_MESSAGE:
+        record_message(
+            qp, seen, messages, cursor, qp.open_start_ns, qp.last_new_ns, qp.open_bytes, 0
+        )
+    qp.open_start_ns = seen.time_ns
+    qp.open_bytes = seen.dma_length if seen.operation == 6 else seen.payload
+    qp.open_operation = seen.operation
+    qp.mtu = seen.payload

@@ -33,56 +33,41 @@ _RC = 0
 _XRC = 5
 
 
-@njit(cache=True, nogil=True)
-def log_event(state, kind, slot, time_ns, frame, tap, cause_frame, code, psn, count, first, second):
+@njit(cache=True, nogil=True, _nrt=False)
+def log_event(state, kind, seen, slot, cause_frame, code, psn, count, first_ns, second_ns):
     """Keep an event as evidence; past the bound of its kind it is only counted."""
     place = state.event_counts[kind]
     state.event_counts[kind] += 1
     if place >= EVENTS_PER_KIND:
         return
     event = state.events[kind, place]
-    event.time_ns = time_ns
-    event.frame = frame
+    event.time_ns = seen.time_ns
+    event.frame = seen.frame
     event.cause_frame = cause_frame
-    event.first_ns = first
-    event.second_ns = second
+    event.first_ns = first_ns
+    event.second_ns = second_ns
     event.qp = slot
     event.psn = psn
     event.count = count
-    event.tap = tap
+    event.tap = seen.tap
     event.kind = kind
     event.code = code
 
 
-@njit(cache=True, nogil=True)
-def _lost_in_network(state, slot, packets, i, psn, count, frame, series):
-    qp = state.qps[slot]
+@njit(cache=True, nogil=True, _nrt=False)
+def _lost_in_network(state, qp, slot, seen, psn, count, cause_frame):
     qp.network_lost += count
-    state.timeline[series, 6] += count
-    log_event(
-        state,
-        EVENT_NETWORK_LOSS,
-        slot,
-        packets.time_ns[i],
-        frame,
-        packets.tap[i],
-        packets.frame[i],
-        0,
-        psn,
-        count,
-        np.int64(-1),
-        np.int64(-1),
-    )
+    state.timeline[seen.series, 6] += count
+    log_event(state, EVENT_NETWORK_LOSS, seen, slot, cause_frame, 0, psn, count, -1, -1)
 
 
-@njit(cache=True, nogil=True)
-def begin_recovery(state, slot, row, packets, i, cause, missed_ns, series):
-    """Start an episode of sending again at packet `i`; `missed_ns`: the lost packet's place."""
-    qp = state.qps[slot]
-    now = packets.time_ns[i]
+@njit(cache=True, nogil=True, _nrt=False)
+def begin_recovery(state, qp, tracker, seen, cause, missed_ns):
+    """Start an episode of sending again; `missed_ns`: the lost packet's place, -1 unknown."""
+    now = seen.time_ns
     qp.recovery = cause
-    qp.recovery_end = state.trackers[row].next
-    qp.recovery_at = packets.psn[i]
+    qp.recovery_end = tracker.next
+    qp.recovery_at = seen.psn
     qp.late_known = 0
     response = np.int64(-1)
     if cause == CAUSE_NAK or cause == CAUSE_RNR:
@@ -92,46 +77,33 @@ def begin_recovery(state, slot, row, packets, i, cause, missed_ns, series):
         qp.timeouts += 1
         if qp.open_operation != NO_MESSAGE:
             qp.tail_lost = 1
-    mark_resent(state, slot)
-    log_event(
-        state,
-        EVENT_RECOVERY,
-        slot,
-        now,
-        packets.frame[i],
-        packets.tap[i],
-        0,
-        cause,
-        packets.psn[i],
-        1,
-        response,
-        now - missed_ns if missed_ns >= 0 else np.int64(-1),
-    )
-    if cause == CAUSE_TIMEOUT and qp.tail_lost == 0 and find_hole(state, row, packets.psn[i]) < 0:
+    mark_resent(qp, state.queue)
+    missed = now - missed_ns if missed_ns >= 0 else np.int64(-1)
+    log_event(state, EVENT_RECOVERY, seen, seen.slot, 0, cause, seen.psn, 1, response, missed)
+    if cause == CAUSE_TIMEOUT and qp.tail_lost == 0 and find_hole(tracker, seen.psn) < 0:
         # Something that was seen here, or its answer, got lost further on: one packet at least.
-        _lost_in_network(state, slot, packets, i, packets.psn[i], 1, packets.frame[i], series)
+        _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
 
 
-@njit(cache=True, nogil=True)
-def on_late(state, slot, row, packets, i, distance, series):
+@njit(cache=True, nogil=True, _nrt=False)
+def on_late(state, qp, tracker, seen, distance):
     """Judge a packet that fills a hole: sent again after a loss, or overtaken on the way."""
-    qp = state.qps[slot]
-    now = packets.time_ns[i]
-    psn = packets.psn[i]
-    place = find_hole(state, row, psn)
+    now = seen.time_ns
+    psn = seen.psn
+    place = find_hole(tracker, psn)
     if place < 0:
         return
-    hole = state.holes[row, place]
-    hole.missing -= 1
+    tracker.hole_missing[place] -= 1
+    missed_ns = tracker.hole_ns[place]
+    gap_frame = tracker.hole_frame[place]
     reliable = qp.service == _RC or qp.service == _XRC
-    missed_ns = hole.time_ns
     if qp.nak_pending == CAUSE_NAK and psn_distance(psn, qp.nak_psn) >= 0:
-        begin_recovery(state, slot, row, packets, i, CAUSE_NAK, missed_ns, series)
+        begin_recovery(state, qp, tracker, seen, CAUSE_NAK, missed_ns)
     elif reliable and qp.recovery == 0 and now - max(missed_ns, qp.last_data_ns) >= TIMEOUT_NS:
-        begin_recovery(state, slot, row, packets, i, CAUSE_TIMEOUT, missed_ns, series)
-    if hole.network == 0:
+        begin_recovery(state, qp, tracker, seen, CAUSE_TIMEOUT, missed_ns)
+    if tracker.hole_network[place] == 0:
         if qp.recovery != 0:
-            _lost_in_network(state, slot, packets, i, psn, 1, hole.frame, series)
+            _lost_in_network(state, qp, seen.slot, seen, psn, 1, gap_frame)
         else:
             qp.out_of_order += 1
             qp.late_psn = psn
@@ -141,34 +113,30 @@ def on_late(state, slot, row, packets, i, distance, series):
             log_event(
                 state,
                 EVENT_OUT_OF_ORDER,
-                slot,
-                now,
-                packets.frame[i],
-                packets.tap[i],
-                hole.frame,
+                seen,
+                seen.slot,
+                gap_frame,
                 0,
                 psn,
                 distance,
                 now - missed_ns,
-                np.int64(-1),
+                -1,
             )
     qp.recovery_at = psn
-    if hole.missing == 0:
-        remove_hole(state, row, place)
+    if tracker.hole_missing[place] == 0:
+        remove_hole(tracker, place)
 
 
-@njit(cache=True, nogil=True)
-def on_repeat(state, slot, row, packets, i, distance, series):
+@njit(cache=True, nogil=True, _nrt=False)
+def on_repeat(state, qp, tracker, seen, distance):
     """Judge a packet that was seen before: sent again (and why), or copied by the mirror."""
-    qp = state.qps[slot]
-    now = packets.time_ns[i]
-    psn = packets.psn[i]
+    psn = seen.psn
     reliable = qp.service == _RC or qp.service == _XRC
-    silence = now - qp.last_data_ns
+    silence = seen.time_ns - qp.last_data_ns
     back = qp.recovery == 0 or psn_distance(psn, qp.recovery_at) <= 0
     cause = 0
     if qp.nak_pending != 0 and psn_distance(psn, qp.nak_psn) >= 0:
-        cause = qp.nak_pending
+        cause = np.int64(qp.nak_pending)
     elif back and reliable and silence >= TIMEOUT_NS:
         cause = CAUSE_TIMEOUT
     elif qp.recovery == 0 and reliable:
@@ -176,201 +144,138 @@ def on_repeat(state, slot, row, packets, i, distance, series):
             # The packet before filled a hole and this one follows it: a resend whose NAK was
             # not captured, not an overtaking.
             qp.out_of_order -= 1
-            _lost_in_network(state, slot, packets, i, qp.late_psn, 1, packets.frame[i], series)
+            _lost_in_network(state, qp, seen.slot, seen, np.int64(qp.late_psn), 1, 0)
             cause = CAUSE_UNSEEN
         elif qp.paired < 0 and distance > 1:
             cause = CAUSE_UNSEEN
     if cause != 0:
-        missed_ns = seen_at(state, row, psn)
-        begin_recovery(state, slot, row, packets, i, cause, missed_ns, series)
+        begin_recovery(state, qp, tracker, seen, cause, seen_at(tracker, psn))
     if qp.recovery != 0 and (cause != 0 or not (back and psn == qp.recovery_at)):
         qp.retransmissions += 1
-        state.timeline[series, 2] += 1
+        state.timeline[seen.series, 2] += 1
         qp.recovery_at = psn
         return
     qp.duplicates += 1
-    log_event(
-        state,
-        EVENT_DUPLICATE,
-        slot,
-        now,
-        packets.frame[i],
-        packets.tap[i],
-        0,
-        0,
-        psn,
-        1,
-        np.int64(-1),
-        np.int64(-1),
-    )
+    log_event(state, EVENT_DUPLICATE, seen, seen.slot, 0, 0, psn, 1, -1, -1)
 
 
-@njit(cache=True, nogil=True)
-def on_expected(state, slot, row, packets, i, series):
+@njit(cache=True, nogil=True, _nrt=False)
+def on_expected(state, qp, tracker, seen):
     """Follow an episode of sending again through a packet that was not seen before."""
-    qp = state.qps[slot]
-    psn = packets.psn[i]
-    if qp.nak_pending != 0 and psn == qp.nak_psn:
+    psn = seen.psn
+    if qp.nak_pending != 0 and psn == np.int64(qp.nak_psn):
         # The NAK asked for a packet that this tap had not seen at all.
-        if qp.nak_pending == CAUSE_NAK:
-            _lost_in_network(state, slot, packets, i, psn, 1, packets.frame[i], series)
-        begin_recovery(state, slot, row, packets, i, qp.nak_pending, np.int64(-1), series)
+        cause = np.int64(qp.nak_pending)
+        if cause == CAUSE_NAK:
+            _lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
+        begin_recovery(state, qp, tracker, seen, cause, np.int64(-1))
     if qp.tail_lost:
-        _lost_in_network(state, slot, packets, i, psn, 1, packets.frame[i], series)
+        _lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
     elif qp.recovery != 0 and psn_distance(psn, qp.recovery_end) >= 0:
         qp.recovery = 0
 
 
-@njit(cache=True, nogil=True)
-def settle_holes(state, slot, row, psn, packets, i):
+@njit(cache=True, nogil=True, _nrt=False)
+def settle_holes(state, qp, slot, tracker, psn, seen):
     """An answer covers everything up to `psn`: what is missing there only the mirror missed."""
-    qp = state.qps[slot]
     place = 0
-    while place < np.int64(state.trackers[row].holes):
-        hole = state.holes[row, place]
-        reach = psn_distance(psn, hole.start) + 1
+    while place < np.int64(tracker.holes):
+        start = np.int64(tracker.hole_start[place])
+        reach = psn_distance(psn, start) + 1
         if reach <= 0:
             place += 1
             continue
-        covered = min(reach, np.int64(hole.missing))
+        covered = min(reach, np.int64(tracker.hole_missing[place]))
         if covered > 0:
             qp.collector_lost += covered
-            hole.missing -= covered
-            log_event(
-                state,
-                EVENT_COLLECTOR_LOSS,
-                slot,
-                hole.time_ns,
-                hole.frame,
-                packets.tap[i],
-                packets.frame[i],
-                0,
-                hole.start,
-                covered,
-                np.int64(-1),
-                np.int64(-1),
-            )
-        if hole.missing == 0 or reach >= np.int64(hole.length):
-            remove_hole(state, row, place)
+            tracker.hole_missing[place] -= covered
+            frame = tracker.hole_frame[place]
+            log_event(state, EVENT_COLLECTOR_LOSS, seen, slot, frame, 0, start, covered, -1, -1)
+        if tracker.hole_missing[place] == 0 or reach >= np.int64(tracker.hole_length[place]):
+            remove_hole(tracker, place)
         else:
             place += 1
 
 
-@njit(cache=True, nogil=True)
-def _on_sequence_nak(state, slot, packets, i, psn, series):
-    """A NAK for `psn`: mark the loss it reports; return the NAK generation latency or -1."""
-    qp = state.qps[slot]
-    row = 2 * slot
-    now = packets.time_ns[i]
-    if qp.nak_pending == CAUSE_NAK and qp.nak_psn == psn:
+@njit(cache=True, nogil=True, _nrt=False)
+def _on_sequence_nak(state, qp, slot, tracker, seen):
+    """Mark the loss that a NAK reports; return the NAK generation latency or -1."""
+    now = seen.time_ns
+    psn = seen.psn
+    if qp.nak_pending == CAUSE_NAK and np.int64(qp.nak_psn) == psn:
         return np.int64(-1)
     qp.nak_pending = CAUSE_NAK
     qp.nak_psn = psn
     qp.nak_ns = now
-    place = find_hole(state, row, psn)
+    place = find_hole(tracker, psn)
     if place >= 0:
-        hole = state.holes[row, place]
-        if hole.network == 0:
-            hole.network = 1
-            count = np.int64(hole.missing)
-            _lost_in_network(state, slot, packets, i, psn, count, hole.frame, series)
-        return now - hole.time_ns
-    if psn_distance(psn, state.trackers[row].next) < 0:
-        _lost_in_network(state, slot, packets, i, psn, 1, packets.frame[i], series)
-        after_ns = seen_at(state, row, (np.int64(psn) + 1) & 0xFFFFFF)
+        if tracker.hole_network[place] == 0:
+            tracker.hole_network[place] = 1
+            count = np.int64(tracker.hole_missing[place])
+            _lost_in_network(state, qp, slot, seen, psn, count, tracker.hole_frame[place])
+        return now - tracker.hole_ns[place]
+    if psn_distance(psn, tracker.next) < 0:
+        _lost_in_network(state, qp, slot, seen, psn, 1, 0)
+        after_ns = seen_at(tracker, (psn + 1) & 0xFFFFFF)
         if after_ns >= 0:
             return now - after_ns
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
-def on_answer(state, slot, answered, packets, i, series):
-    """Apply the AETH of packet `i`, carried by `slot`, to the data of `answered`."""
-    qp = state.qps[answered]
-    now = packets.time_ns[i]
-    psn = np.int64(packets.psn[i])
-    syndrome = np.int64(packets.aeth[i] >> np.uint32(24))
+@njit(cache=True, nogil=True, _nrt=False)
+def on_negative_answer(state, slot, seen):
+    """Apply a NAK or RNR NAK to the data of direction `slot`."""
+    qp = state.qps[slot]
+    tracker = state.trackers[2 * slot]
+    now = seen.time_ns
+    syndrome = np.int64(seen.aeth) >> 24
     kind = syndrome >> 5
+    before = (seen.psn - 1) & 0xFFFFFF
     qp.acked_any = 1
-    if kind == 0:
-        qp.acks += 1
-        qp.last_acked = psn
-        complete(state, answered, psn, now)
-        settle_holes(state, answered, 2 * answered, psn, packets, i)
-        return
-    before = (psn - 1) & 0xFFFFFF
-    complete(state, answered, before, now)
-    settle_holes(state, answered, 2 * answered, before, packets, i)
+    complete(qp, state.queue, state.queue_free, state.cursor, before, now)
+    settle_holes(state, qp, slot, tracker, before, seen)
     if kind == 1:
         qp.rnr_naks += 1
         qp.rnr_timer = syndrome & 31
         qp.nak_pending = CAUSE_RNR
-        qp.nak_psn = psn
+        qp.nak_psn = seen.psn
         qp.nak_ns = now
-        log_event(
-            state,
-            EVENT_RNR,
-            answered,
-            now,
-            packets.frame[i],
-            packets.tap[i],
-            0,
-            syndrome & 31,
-            psn,
-            1,
-            np.int64(-1),
-            np.int64(-1),
-        )
+        log_event(state, EVENT_RNR, seen, slot, 0, syndrome & 31, seen.psn, 1, -1, -1)
         return
     code = min(syndrome & 31, 4) if kind == 3 else np.int64(4)
     qp.naks += 1
-    state.nak_codes[answered, code] += 1
-    state.timeline[series, 5] += 1
+    qp.nak_codes[code] += 1
+    state.timeline[seen.series, 5] += 1
     latency = np.int64(-1)
     event = EVENT_TRANSPORT_ERROR
     if code == 0:
         event = EVENT_NAK
-        latency = _on_sequence_nak(state, answered, packets, i, psn, series)
-    log_event(
-        state,
-        event,
-        answered,
-        now,
-        packets.frame[i],
-        packets.tap[i],
-        0,
-        code,
-        psn,
-        1,
-        latency,
-        np.int64(-1),
-    )
+        latency = _on_sequence_nak(state, qp, slot, tracker, seen)
+    log_event(state, event, seen, slot, 0, code, seen.psn, 1, latency, -1)
 
 
-@njit(cache=True, nogil=True)
-def on_read_again(state, slot, packets, i, series):
+@njit(cache=True, nogil=True, _nrt=False)
+def on_read_again(state, qp, seen):
     """A READ is requested again: its missing responses were lost in the network."""
-    qp = state.qps[slot]
-    silence = packets.time_ns[i] - qp.last_data_ns
     qp.retransmissions += 1
-    state.timeline[series, 2] += 1
-    if silence >= TIMEOUT_NS:
+    state.timeline[seen.series, 2] += 1
+    if seen.time_ns - qp.last_data_ns >= TIMEOUT_NS:
         qp.timeouts += 1
     if qp.paired < 0:
         return
-    other = np.int64(qp.paired)
-    row = 2 * other + 1
-    psn = packets.psn[i]
-    state.qps[other].recovery = CAUSE_IMPLIED
-    state.qps[other].recovery_end = state.trackers[row].next
-    state.qps[other].recovery_at = psn
+    slot = np.int64(qp.paired)
+    other = state.qps[slot]
+    tracker = state.trackers[2 * slot + 1]
+    other.recovery = CAUSE_IMPLIED
+    other.recovery_end = tracker.next
+    other.recovery_at = seen.psn
     found = False
-    for place in range(np.int64(state.trackers[row].holes)):
-        hole = state.holes[row, place]
-        if hole.network == 0 and psn_distance(hole.start, psn) >= 0:
-            hole.network = 1
+    for place in range(np.int64(tracker.holes)):
+        start = np.int64(tracker.hole_start[place])
+        if tracker.hole_network[place] == 0 and psn_distance(start, seen.psn) >= 0:
+            tracker.hole_network[place] = 1
             found = True
-            count = np.int64(hole.missing)
-            _lost_in_network(state, other, packets, i, hole.start, count, hole.frame, series)
+            count = np.int64(tracker.hole_missing[place])
+            _lost_in_network(state, other, slot, seen, start, count, tracker.hole_frame[place])
     if not found:
-        _lost_in_network(state, slot, packets, i, psn, 1, packets.frame[i], series)
+        _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)

@@ -1,6 +1,6 @@
 """PSN tracking: 24-bit sequence numbers, a window of seen ones, and the holes in it.
 
-Arrays are those of `layout.RdmaState`; `row` is 2 * slot for requests, + 1 for READ responses.
+`tracker` is a `layout.TRACKER_DTYPE` record of the caller's.
 """
 
 import numpy as np
@@ -22,120 +22,123 @@ from fabricscope.analyzers.rdma.layout import (
 _ONE = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def psn_distance(later, earlier):
     """Return `later` - `earlier` modulo 2**24 as a signed int64 (half window each way)."""
     distance = (np.int64(later) - np.int64(earlier)) & 0xFFFFFF
     return distance - 0x1000000 if distance >= 0x800000 else distance
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _mark(state, row, psn, now):
-    word = (psn >> 6) & (WINDOW_WORDS - 1)
-    state.windows[row, word] |= _ONE << np.uint64(psn & 63)
-    state.times[row, psn & (TIMES - 1)] = now
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def mark_seen(tracker, psn, now):
+    """Note that `psn` (int64) was seen at `now`."""
+    tracker.window[(psn >> 6) & (WINDOW_WORDS - 1)] |= _ONE << np.uint64(psn & 63)
+    tracker.times[psn & (TIMES - 1)] = now
 
 
-@njit(cache=True, nogil=True)
-def _add_hole(state, row, start, length, now, frame):
-    """Remember a hole; when all places are taken the two oldest become one."""
-    tracker = state.trackers[row]
-    count = np.int64(tracker.holes)
-    if count == HOLES:
-        one = state.holes[row, 0]
-        other = state.holes[row, 1]
-        one.length = np.uint32(psn_distance(other.start, one.start) + np.int64(other.length))
-        one.missing += other.missing
-        one.network &= other.network
-        for place in range(1, HOLES - 1):
-            state.holes[row, place] = state.holes[row, place + 1]
-        count -= 1
-    hole = state.holes[row, count]
-    hole.start = start
-    hole.length = length
-    hole.missing = length
-    hole.network = 0
-    hole.time_ns = now
-    hole.frame = frame
-    tracker.holes = count + 1
+@njit(cache=True, nogil=True, _nrt=False)
+def _move_hole(tracker, source, target):
+    tracker.hole_start[target] = tracker.hole_start[source]
+    tracker.hole_length[target] = tracker.hole_length[source]
+    tracker.hole_missing[target] = tracker.hole_missing[source]
+    tracker.hole_network[target] = tracker.hole_network[source]
+    tracker.hole_ns[target] = tracker.hole_ns[source]
+    tracker.hole_frame[target] = tracker.hole_frame[source]
 
 
-@njit(cache=True, nogil=True)
-def remove_hole(state, row, place):
+@njit(cache=True, nogil=True, _nrt=False)
+def remove_hole(tracker, place):
     """Forget hole `place`; later ones move up."""
-    tracker = state.trackers[row]
     for k in range(place, np.int64(tracker.holes) - 1):
-        state.holes[row, k] = state.holes[row, k + 1]
+        _move_hole(tracker, k + 1, k)
     tracker.holes -= 1
 
 
-@njit(cache=True, nogil=True)
-def find_hole(state, row, psn):
+@njit(cache=True, nogil=True, _nrt=False)
+def _add_hole(tracker, start, length, now, frame):
+    """Remember a hole; when all places are taken the two oldest become one."""
+    if tracker.holes == HOLES:
+        reach = psn_distance(tracker.hole_start[1], tracker.hole_start[0])
+        length_both = reach + np.int64(tracker.hole_length[1])
+        missing_both = tracker.hole_missing[0] + tracker.hole_missing[1]
+        network_both = tracker.hole_network[0] & tracker.hole_network[1]
+        remove_hole(tracker, 1)
+        tracker.hole_length[0] = length_both
+        tracker.hole_missing[0] = missing_both
+        tracker.hole_network[0] = network_both
+    count = np.int64(tracker.holes)
+    tracker.hole_start[count] = start
+    tracker.hole_length[count] = length
+    tracker.hole_missing[count] = length
+    tracker.hole_network[count] = 0
+    tracker.hole_ns[count] = now
+    tracker.hole_frame[count] = frame
+    tracker.holes = count + 1
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def find_hole(tracker, psn):
     """Return the place of the hole that `psn` lies in, or -1."""
-    for place in range(np.int64(state.trackers[row].holes)):
-        hole = state.holes[row, place]
-        distance = psn_distance(psn, hole.start)
-        if 0 <= distance < np.int64(hole.length):
+    for place in range(np.int64(tracker.holes)):
+        distance = psn_distance(psn, tracker.hole_start[place])
+        if 0 <= distance < np.int64(tracker.hole_length[place]):
             return np.int64(place)
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
-def track(state, row, psn, span, now, frame):
-    """Take packet `psn`, which stands for `span` PSNs, into the sequence.
+@njit(cache=True, nogil=True, _nrt=False)
+def track(tracker, psn, span, now, frame):
+    """Take packet `psn` (int64), which stands for `span` PSNs, into the sequence.
 
     Returns (what, distance): IN_ORDER; GAP and the number of missing PSNs; LATE or REPEAT and how
     far behind the expected PSN; RESTART when the numbers have nothing to do with the old ones.
     """
-    tracker = state.trackers[row]
-    psn = np.int64(psn)
     if tracker.started == 0:
         tracker.started = 1
         tracker.next = (psn + span) & 0xFFFFFF
-        _mark(state, row, psn, now)
+        mark_seen(tracker, psn, now)
         return IN_ORDER, np.int64(0)
     distance = psn_distance(psn, tracker.next)
     if distance == 0:
         tracker.next = (psn + span) & 0xFFFFFF
-        _mark(state, row, psn, now)
+        mark_seen(tracker, psn, now)
         return IN_ORDER, distance
     if distance > RESTART_DISTANCE or distance < -RESTART_DISTANCE:
         for word in range(WINDOW_WORDS):
-            state.windows[row, word] = 0
+            tracker.window[word] = 0
         tracker.holes = 0
         tracker.next = (psn + span) & 0xFFFFFF
-        _mark(state, row, psn, now)
+        mark_seen(tracker, psn, now)
         return RESTART, distance
     if distance > 0:
         for k in range(min(distance, WINDOW_PSNS)):
             missing = psn - 1 - k
             word = (missing >> 6) & (WINDOW_WORDS - 1)
-            state.windows[row, word] &= ~(_ONE << np.uint64(missing & 63))
-        _add_hole(state, row, tracker.next, distance, now, frame)
+            tracker.window[word] &= ~(_ONE << np.uint64(missing & 63))
+        _add_hole(tracker, np.int64(tracker.next), distance, now, frame)
         tracker.next = (psn + span) & 0xFFFFFF
-        _mark(state, row, psn, now)
+        mark_seen(tracker, psn, now)
         return GAP, distance
     word = (psn >> 6) & (WINDOW_WORDS - 1)
     bit = _ONE << np.uint64(psn & 63)
-    if distance < -WINDOW_PSNS or state.windows[row, word] & bit != 0:
+    if distance < -WINDOW_PSNS or tracker.window[word] & bit != 0:
         return REPEAT, -distance
-    _mark(state, row, psn, now)
+    mark_seen(tracker, psn, now)
     return LATE, -distance
 
 
-@njit(cache=True, nogil=True)
-def seen_at(state, row, psn):
-    """Return when `psn` was last seen, -1 if that is too long ago or it was not."""
-    behind = -psn_distance(psn, state.trackers[row].next)
+@njit(cache=True, nogil=True, _nrt=False)
+def seen_at(tracker, psn):
+    """Return when `psn` (int64) was last seen, -1 if that is too long ago or it was not."""
+    behind = -psn_distance(psn, tracker.next)
     if behind <= 0 or behind > TIMES:
         return np.int64(-1)
-    word = (np.int64(psn) >> 6) & (WINDOW_WORDS - 1)
-    if state.windows[row, word] & (_ONE << np.uint64(np.int64(psn) & 63)) == 0:
+    if tracker.window[(psn >> 6) & (WINDOW_WORDS - 1)] & (_ONE << np.uint64(psn & 63)) == 0:
         return np.int64(-1)
-    return state.times[row, np.int64(psn) & (TIMES - 1)]
+    return tracker.times[psn & (TIMES - 1)]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def span_of_read(mtu, length, jump):
     """Return how many PSNs a READ of `length` bytes reserves.
 

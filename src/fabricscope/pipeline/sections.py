@@ -104,14 +104,15 @@ def queue_pairs_section(frame: pl.DataFrame, table: QueuePairTable, start_ns: in
         if not any(name.startswith(f"{prefix}_") for prefix in _QUANTILES)
         and name not in ("slot", "start_ns", "end_ns", "goodput", "retransmissions", "messages")
     ]
+    qps = table.queue_pairs
     section = []
     for row in order.iter_rows(named=True):
         slot = row["slot"]
         entry: Section = {name: row[name] for name in plain}
         entry["messages"] = row["messages"]
         entry["retransmissions"] = row["retransmissions"]
-        entry["operations"] = _named(table.state.operations[slot], layout.OPERATIONS)
-        entry["naks_by_code"] = _named(table.state.nak_codes[slot], layout.NAK_NAMES)
+        entry["operations"] = _named(qps["operations"][slot], layout.OPERATIONS)
+        entry["naks_by_code"] = _named(qps["nak_codes"][slot], layout.NAK_NAMES)
         for prefix, name in _QUANTILES.items():
             entry[name] = {
                 part: rounded(row[f"{prefix}_{part}"]) for part in ("p50", "p99", "max", "count")
@@ -200,12 +201,16 @@ def _histogram(counts: NDArray[np.int64], divisor: float) -> Section:
 
 def distributions_section(packet_sizes: NDArray[np.int64], table: QueuePairTable) -> Section:
     """Return the distributions of packet size, message completion time and ACK RTT."""
-    sketches = table.state.sketches[: table.slots].sum(axis=0, dtype=np.int64)
+    qps = table.queue_pairs
+
+    def total(name: str) -> NDArray[np.int64]:
+        return np.asarray(qps[name].sum(axis=0, dtype=np.int64))
+
     return {
         "packet_size_bytes": _histogram(packet_sizes, 1),
-        "ack_rtt_us": _histogram(sketches[0], 1e3),
-        "message_us": _histogram(sketches[1], 1e3),
-        "message_bytes": _histogram(sketches[2], 1),
+        "ack_rtt_us": _histogram(total("ack_rtt"), 1e3),
+        "message_us": _histogram(total("completion"), 1e3),
+        "message_bytes": _histogram(total("sizes"), 1),
     }
 
 

@@ -1,0 +1,68 @@
+"""Compiled kernels on disk: drop those that were compiled from older sources.
+
+Numba's cache looks at the file of a function alone, not at the files that it calls into or takes
+constants from; a kernel whose callee changed would go on running the old code.
+"""
+
+import functools
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+_IMPORT: Final = re.compile(r"^from (fabricscope[.\w]*) import", re.MULTILINE)
+
+
+@functools.cache
+def forget_outdated(root: Path | None = None) -> int:
+    """Delete cached kernels that are older than a source they depend on; return how many.
+
+    root: the package's folder. Looks once a process. Does nothing when NUMBA_CACHE_DIR puts the cache elsewhere.
+    """
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return 0
+    package = root or Path(__file__).parent
+    known: dict[str, tuple[float, list[str]]] = {}
+    forgotten = 0
+    for folder, _, files in os.walk(package, followlinks=True):
+        if "kernels.py" not in files:
+            continue
+        indexes = list(Path(folder, "__pycache__").glob("kernels.*.nbi"))
+        if not indexes:
+            continue
+        newest_s = _newest_s(_module(Path(folder, "kernels.py"), package), package, known)
+        for index in indexes:
+            if index.stat().st_mtime < newest_s:
+                index.unlink(missing_ok=True)
+                forgotten += 1
+    return forgotten
+
+
+def _module(path: Path, package: Path) -> str:
+    return ".".join(("fabricscope", *path.relative_to(package).with_suffix("").parts))
+
+
+def _newest_s(module: str, package: Path, known: dict[str, tuple[float, list[str]]]) -> float:
+    """Return the time of the last change of `module` or anything it imports from the package."""
+    waiting = [module]
+    met: set[str] = set()
+    newest_s = 0.0
+    while waiting:
+        name = waiting.pop()
+        if name in met:
+            continue
+        met.add(name)
+        if name not in known:
+            known[name] = _look_at(name, package)
+        changed_s, imports = known[name]
+        newest_s = max(newest_s, changed_s)
+        waiting.extend(imports)
+    return newest_s
+
+
+def _look_at(module: str, package: Path) -> tuple[float, list[str]]:
+    stem = package.joinpath(*module.split(".")[1:])
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path.stat().st_mtime, _IMPORT.findall(path.read_text(encoding="utf-8"))
+    return 0.0, []
