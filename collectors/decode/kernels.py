@@ -1,9 +1,12 @@
 """The decoder's one loop: each record's headers one after the other, then its row of columns."""
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
 from fabricscope.collectors.decode import layout
+from fabricscope.collectors.decode.compiled import inlined, kernel
 from fabricscope.collectors.decode.framing.kernels import (
     cooked_v1,
     cooked_v2,
@@ -86,11 +89,10 @@ from fabricscope.collectors.decode.tunnels.kernels import (
     vxlan,
     vxlan_gpe,
 )
-from fabricscope.records import FLAG_TOO_DEEP, FLAG_TRUNCATED, NO_VLAN
+from fabricscope.records import FLAG_TOO_DEEP, FLAG_TRUNCATED, NO_VLAN, Packets
 
 
-@njit(cache=True, nogil=True)
-def decode(view, packets):
+def decode(view: NDArray[np.uint8], packets: Packets) -> None:
     """Decode every record of a batch in place.
 
     `view` is the captured bytes (uint8, 1-D, may be read only), `packets` the columns of
@@ -98,11 +100,12 @@ def decode(view, packets):
     filled, with `packet_offset` and `captured_length` inside `view`; all other columns of every
     row are written. No byte outside a row's record is read.
     """
+    # Not compiled: the kernels are compiled without the means to allocate.
     decode_blocks(view, packets, np.zeros(SCRATCH_SIZE, np.int64))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def decode_blocks(view, packets, block):
+@kernel
+def decode_blocks(view: NDArray[np.uint8], packets: Packets, block: NDArray[np.int64]) -> None:
     """Decode a batch, a block of rows at a time, in the scratch space `block`."""
     rows = packets.time_ns.size
     for first in range(0, rows, BLOCK_ROWS):
@@ -128,8 +131,8 @@ def decode_blocks(view, packets, block):
         write_block(block, packets, first, count)
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def finish(fields):
+@inlined
+def finish(fields: NDArray[np.int64]) -> None:
     """Turn the position slots and the traffic class into what their columns hold."""
     payload_length = fields[LIMIT] - fields[OFFSET]
     fields[PAYLOAD_LENGTH] = payload_length if payload_length > 0 else 0
@@ -140,8 +143,8 @@ def finish(fields):
     fields[ECN] = traffic_class & 3
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def first_header(link_type):
+@kernel
+def first_header(link_type: int | np.int64) -> int:
     """Return the header kind that a record of `link_type` (LINKTYPE_*) begins with."""
     if link_type == 1:
         return ETHERNET
@@ -166,8 +169,8 @@ def first_header(link_type):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def walk(view, fields, kind):
+@inlined
+def walk(view: NDArray[np.uint8], fields: NDArray[np.int64], kind: int) -> None:
     """Decode header after header from `kind` on, until nothing known follows."""
     for _ in range(MAX_HEADERS):
         if kind == ETHERNET:
@@ -193,8 +196,8 @@ def walk(view, fields, kind):
     fields[FLAGS] |= FLAG_TOO_DEEP
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def link_header(view, fields, kind):
+@kernel
+def link_header(view: NDArray[np.uint8], fields: NDArray[np.int64], kind: int) -> int:
     """Decode one of the rarer headers below the network layer."""
     if kind == NETWORK:
         return next_by_ethertype(view, fields)
@@ -221,8 +224,8 @@ def link_header(view, fields, kind):
     return vn_tag(view, fields)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def inner_header(view, fields, kind):
+@kernel
+def inner_header(view: NDArray[np.uint8], fields: NDArray[np.int64], kind: int) -> int:
     """Decode one of the rarer headers above the network layer."""
     if kind == GRE:
         return gre(view, fields)
@@ -255,8 +258,10 @@ def inner_header(view, fields, kind):
     return sctp(view, fields)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def write_column(column, block, slot, first, count):
+@kernel
+def write_column(
+    column: NDArray[Any], block: NDArray[np.int64], slot: int, first: int, count: int
+) -> None:
     """Copy `slot` of the first `count` rows of `block` to `column` from row `first` on."""
     values = block[slot : slot + count]
     rows = column[first : first + count]
@@ -264,8 +269,8 @@ def write_column(column, block, slot, first, count):
         rows[at] = values[at]
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def write_block(block, packets, first, count):
+@inlined
+def write_block(block: NDArray[np.int64], packets: Packets, first: int, count: int) -> None:
     """Write the decoder's columns of rows `first` to `first + count` from the block's slots.
 
     Column after column and not row after row: columns begin on page boundaries, so the same row

@@ -2,6 +2,7 @@
 
 from fabricscope import records as r
 from reference import decode as upper
+from reference import decode_rdma as rdma
 from reference import decode_tunnels as tunnels
 from reference.decode import MAC, MAX_HEADERS, VLAN_TYPES, Cut, Packet
 
@@ -30,7 +31,7 @@ def decode_packet(data: bytes, wire_length: int, link_type: int) -> dict[str, in
 
 def find(step: str):
     """Return the function that decodes the header called `step`."""
-    for module in (globals(), vars(upper), vars(tunnels)):
+    for module in (globals(), vars(upper), vars(rdma), vars(tunnels)):
         if step in module:
             return module[step]
     raise KeyError(step)

@@ -3,8 +3,10 @@
 `fields` is the row of int64 slots of `fabricscope.collectors.decode.layout`, owned by `decode`.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import inlined, kernel
 from fabricscope.collectors.decode.layout import (
     END,
     EXCUSED,
@@ -27,15 +29,15 @@ from fabricscope.records import (
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def fits(fields, size_bytes):
+@inlined
+def fits(fields: NDArray[np.int64], size_bytes: int) -> bool:
     """Say whether `size_bytes` at the cursor were captured and belong to the packet."""
     stop = fields[OFFSET] + size_bytes
-    return stop <= fields[END] and stop <= fields[LIMIT]
+    return bool(stop <= fields[END] and stop <= fields[LIMIT])
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def has(fields, size_bytes):
+@inlined
+def has(fields: NDArray[np.int64], size_bytes: int) -> bool:
     """Say whether a header of `size_bytes` at the cursor can be read; flag the packet if not."""
     stop = fields[OFFSET] + size_bytes
     if stop <= fields[END] and stop <= fields[LIMIT]:
@@ -44,8 +46,8 @@ def has(fields, size_bytes):
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def overrun(fields, stop):
+@kernel
+def overrun(fields: NDArray[np.int64], stop: int) -> None:
     """Flag a header up to index `stop`: too long for the packet, or not captured."""
     if stop > fields[LIMIT]:
         fields[FLAGS] |= FLAG_MALFORMED
@@ -53,8 +55,8 @@ def overrun(fields, stop):
         fields[FLAGS] |= FLAG_HEADER_CUT
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def skip(fields, size_bytes):
+@kernel
+def skip(fields: NDArray[np.int64], size_bytes: int) -> bool:
     """Move past a header whose fixed part was read; its variable part may be cut.
 
     Returns whether all of it was captured. The payload's length stays right either way: where
@@ -75,8 +77,8 @@ def skip(fields, size_bytes):
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def narrow(fields, limit):
+@inlined
+def narrow(fields: NDArray[np.int64], limit: int) -> None:
     """Believe a header that says the packet ends at `limit`, an index into the view.
 
     A claim beyond what the outer headers and the wire leave is kept, since it is what the sender
@@ -87,8 +89,8 @@ def narrow(fields, limit):
     fields[LIMIT] = limit
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def enter_tunnel(fields, kind, identifier):
+@kernel
+def enter_tunnel(fields: NDArray[np.int64], kind: np.int64, identifier: int) -> bool:
     """Note one more tunnel level of `kind` (index into TUNNELS) with its `identifier`.
 
     Returns False, and flags the packet, where it is nested deeper than the decoder follows.

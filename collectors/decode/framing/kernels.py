@@ -5,8 +5,10 @@
 cursor and returns the kind of the next one.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import kernel
 from fabricscope.collectors.decode.cursor.kernels import has
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -28,8 +30,8 @@ from fabricscope.collectors.decode.read.kernels import be16, be32, le16, u8
 from fabricscope.records import FLAG_MALFORMED
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def cooked_v1(view, fields):
+@kernel
+def cooked_v1(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the 16-byte pseudo header of LINKTYPE_LINUX_SLL."""
     if not has(fields, 16):
         return DONE
@@ -40,8 +42,8 @@ def cooked_v1(view, fields):
     return cooked_protocol(fields, be16(view, offset + 14), hardware)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def cooked_v2(view, fields):
+@kernel
+def cooked_v2(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the 20-byte pseudo header of LINKTYPE_LINUX_SLL2."""
     if not has(fields, 20):
         return DONE
@@ -52,8 +54,8 @@ def cooked_v2(view, fields):
     return cooked_protocol(fields, be16(view, offset), hardware)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def sender(view, fields, at, size_bytes):
+@kernel
+def sender(view: NDArray[np.uint8], fields: NDArray[np.int64], at: int, size_bytes: int) -> None:
     """Keep the sender's MAC address; a cooked capture does not tell the receiver's."""
     fields[SRC_HI] = MAC_HI
     fields[DST_HI] = MAC_HI
@@ -61,8 +63,8 @@ def sender(view, fields, at, size_bytes):
         fields[SRC_LO] = (be32(view, at) << 16) | be16(view, at + 4)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def cooked_protocol(fields, protocol, hardware):
+@kernel
+def cooked_protocol(fields: NDArray[np.int64], protocol: int, hardware: int) -> int:
     """Return the next header kind of a cooked capture from its protocol and hardware type."""
     # Netlink (824) and radio captures have other numbers in place of the Ethertype.
     if hardware == 824 or (hardware >= 801 and hardware <= 803):
@@ -75,8 +77,8 @@ def cooked_protocol(fields, protocol, hardware):
     return NETWORK
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def loopback(view, fields):
+@kernel
+def loopback(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the address family of BSD loopback captures, written in either byte order."""
     if not has(fields, 4):
         return DONE
@@ -94,8 +96,8 @@ def loopback(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def hdlc(view, fields):
+@kernel
+def hdlc(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode Cisco HDLC: address, control, Ethertype. PPP in HDLC framing is told apart."""
     if not has(fields, 4):
         return DONE
@@ -110,8 +112,8 @@ def hdlc(view, fields):
     return NETWORK
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ppp(view, fields):
+@kernel
+def ppp(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a PPP header (RFC 1661), with or without address and control (RFC 1662)."""
     if not has(fields, 2):
         return DONE
@@ -135,8 +137,8 @@ def ppp(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def pppoe(view, fields):
+@kernel
+def pppoe(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a PPPoE session header (RFC 2516) and the PPP header in it."""
     if not has(fields, 6):
         return DONE

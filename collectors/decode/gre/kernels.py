@@ -5,8 +5,10 @@
 cursor and returns the kind of the next one.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import kernel
 from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, has
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -37,8 +39,8 @@ SEQUENCE = 0x1000
 ACKNOWLEDGMENT = 0x0080
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def gre(view, fields):
+@kernel
+def gre(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode GRE version 0, and version 1 as PPTP uses it."""
     if not has(fields, 4):
         return DONE
@@ -80,8 +82,8 @@ def gre(view, fields):
     return gre_payload(view, fields, protocol, offset + size_bytes, flags, key)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def source_routes_end(view, fields, at):
+@kernel
+def source_routes_end(view: NDArray[np.uint8], fields: NDArray[np.int64], at: int) -> int:
     """Return the index behind the source route entries at `at` (RFC 1701), or -1 if cut."""
     while True:
         if not has(fields, at + 4 - fields[OFFSET]):
@@ -94,8 +96,10 @@ def source_routes_end(view, fields, at):
         at += size_bytes
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def gre_payload(view, fields, protocol, at, flags, key):
+@kernel
+def gre_payload(
+    view: NDArray[np.uint8], fields: NDArray[np.int64], protocol: int, at: int, flags: int, key: int
+) -> int:
     """Return the header kind that GRE's `protocol` announces at index `at`, tunnel noted."""
     if protocol == 0x88BE or protocol == 0x22EB:
         fields[OFFSET] = at
@@ -129,8 +133,8 @@ def gre_payload(view, fields, protocol, at, flags, key):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def mirrored(fields, session):
+@kernel
+def mirrored(fields: NDArray[np.int64], session: int) -> int:
     """Enter ERSPAN `session`: what it holds may have been cut by the switch."""
     if not enter_tunnel(fields, T_ERSPAN, session):
         return DONE
@@ -138,8 +142,8 @@ def mirrored(fields, session):
     return ETHERNET
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def erspan_2(view, fields):
+@kernel
+def erspan_2(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the header of ERSPAN type II."""
     if not has(fields, 8):
         return DONE
@@ -157,8 +161,8 @@ def erspan_2(view, fields):
     return mirrored(fields, session & 0x3FF)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def erspan_3(view, fields):
+@kernel
+def erspan_3(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the header of ERSPAN type III and its optional platform subheader."""
     if not has(fields, 12):
         return DONE

@@ -4,8 +4,10 @@
 `fabricscope.collectors.decode.layout`, owned by `decode`.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import kernel
 from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, has
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -22,8 +24,8 @@ from fabricscope.collectors.decode.read.kernels import be32, u8
 from fabricscope.collectors.decode.tunnels.kernels import ethernet_at, ip_at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def mpls(view, fields):
+@kernel
+def mpls(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a label stack and find out what is under it; returns the kind of that header.
 
     MPLS does not say what it carries. Over UDP the stack is believed only if something known
@@ -58,8 +60,8 @@ def mpls(view, fields):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def pseudowire(view, fields, at):
+@kernel
+def pseudowire(view: NDArray[np.uint8], fields: NDArray[np.int64], at: int) -> int:
     """Return where an Ethernet frame begins at or behind the control word at `at`, or -1."""
     if at >= fields[END] or at >= fields[LIMIT]:
         return -1

@@ -5,8 +5,10 @@
 cursor and returns the kind of the next one.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import inlined, kernel
 from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, fits, has
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -55,8 +57,8 @@ from fabricscope.collectors.decode.read.kernels import be16, be32, u8
 from fabricscope.records import FLAG_MALFORMED
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def ethernet(view, fields):
+@inlined
+def ethernet(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode destination, source and Ethertype; forgets an outer network layer."""
     if not has(fields, 14):
         return DONE
@@ -77,8 +79,8 @@ def ethernet(view, fields):
     return next_by_ethertype(view, fields)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def next_by_ethertype(view, fields):
+@kernel
+def next_by_ethertype(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Return the kind of header that the Ethertype slot announces at the cursor.
 
     VLAN tags are passed here, however many are stacked.
@@ -108,8 +110,8 @@ def next_by_ethertype(view, fields):
     return rare_ethertype(view, fields, ethertype)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def rare_ethertype(view, fields, ethertype):
+@kernel
+def rare_ethertype(view: NDArray[np.uint8], fields: NDArray[np.int64], ethertype: int) -> int:
     """Return the next header kind for Ethertypes other than IP; name what ends here."""
     if ethertype == 0x8915:
         return ROCE_V1
@@ -137,16 +139,16 @@ def rare_ethertype(view, fields, ethertype):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def trim(fields, size_bytes):
+@kernel
+def trim(fields: NDArray[np.int64], size_bytes: int) -> None:
     """Drop the padding behind a message of `size_bytes` at the cursor, if it is so short."""
     limit = fields[OFFSET] + size_bytes
     if limit < fields[LIMIT]:
         fields[LIMIT] = limit
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def address_resolution(view, fields):
+@kernel
+def address_resolution(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Name ARP; its message is the payload, without the padding of a short frame."""
     fields[PROTOCOL] = P_ARP
     if not has(fields, 8):
@@ -159,8 +161,8 @@ def address_resolution(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def mac_control(view, fields):
+@kernel
+def mac_control(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the opcode of PAUSE, PFC and other MAC control frames (IEEE 802.3, 31)."""
     fields[PROTOCOL] = P_MAC_CONTROL
     if not has(fields, 2):
@@ -176,8 +178,8 @@ def mac_control(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def llc(view, fields):
+@kernel
+def llc(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode LLC and SNAP: spanning tree, IS-IS, or an Ethertype behind SNAP."""
     fields[PROTOCOL] = P_LLC
     if not has(fields, 3):
@@ -203,8 +205,8 @@ def llc(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def snap(view, fields):
+@kernel
+def snap(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the SNAP header at the cursor, LLC included."""
     if not has(fields, 8):
         return DONE
@@ -222,8 +224,8 @@ def snap(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def vn_tag(view, fields):
+@kernel
+def vn_tag(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a VN-tag (IEEE 802.1BR's ancestor): its destination is the tunnel id."""
     if not has(fields, 6):
         return DONE

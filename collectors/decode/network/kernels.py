@@ -5,8 +5,10 @@
 cursor and returns the kind of the next one.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import inlined, kernel
 from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, has, narrow, skip
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -51,8 +53,8 @@ from fabricscope.records import (
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ip_by_version(view, fields):
+@kernel
+def ip_by_version(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Tell IPv4 from IPv6 by the first four bits, where nothing before said which."""
     if not has(fields, 1):
         return DONE
@@ -66,17 +68,18 @@ def ip_by_version(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def next_by_protocol(fields, protocol, unnamed):
+@kernel
+def next_by_protocol(fields: NDArray[np.int64], protocol: int, unnamed: int) -> int:
     """Name the IP protocol, `unnamed` if it has no name, and return the next header kind."""
     fields[IP_PROTOCOL] = protocol
     name = IP_PROTOCOL_NAMES[protocol]
     fields[PROTOCOL] = name if name != P_OTHER else unnamed
-    return IP_PROTOCOL_KINDS[protocol]
+    kind: int = IP_PROTOCOL_KINDS[protocol]
+    return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def ipv4(view, fields):
+@inlined
+def ipv4(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode an IPv4 header (RFC 791), options skipped."""
     if not has(fields, 20):
         return DONE
@@ -124,8 +127,8 @@ def ipv4(view, fields):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ip_fragment(fields, position, kind):
+@kernel
+def ip_fragment(fields: NDArray[np.int64], position: int, kind: int) -> int:
     """Flag a fragment; only the one at `position` 0 goes on to `kind`."""
     fields[FLAGS] |= FLAG_FRAGMENT
     fields[EXCUSED] = 1
@@ -135,8 +138,8 @@ def ip_fragment(fields, position, kind):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ipv6(view, fields):
+@kernel
+def ipv6(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the fixed header of IPv6 (RFC 8200)."""
     if not has(fields, 40):
         return DONE
@@ -174,8 +177,8 @@ def ipv6(view, fields):
     return next_by_protocol(fields, protocol, P_IPV6)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ipv6_extension(view, fields):
+@kernel
+def ipv6_extension(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode one extension header of IPv6, the one that NEXT_PROTOCOL names."""
     if not has(fields, 8):
         return DONE
@@ -204,16 +207,16 @@ def ipv6_extension(view, fields):
     return next_by_protocol(fields, following, P_IPV6)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ip_in_ip(fields):
+@kernel
+def ip_in_ip(fields: NDArray[np.int64]) -> int:
     """Enter IP in IP (RFC 2003, 2473, 4213); which version the protocol number has said."""
     if not enter_tunnel(fields, T_IPIP, 0):
         return DONE
     return IPV4 if fields[IP_PROTOCOL] == 4 else IPV6
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def authentication(view, fields):
+@kernel
+def authentication(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode AH (RFC 4302), which hides nothing; around another IP header it is a tunnel."""
     if not has(fields, 12):
         return DONE

@@ -6,8 +6,10 @@ cursor and returns the kind of the next one. Formats: InfiniBand Architecture, v
 annexes A16 (RoCE) and A17 (RoCE v2).
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import inlined, kernel
 from fabricscope.collectors.decode.cursor.kernels import has, narrow
 from fabricscope.collectors.decode.layout import (
     AETH,
@@ -67,8 +69,8 @@ from fabricscope.records import (
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def roce_v2(view, fields):
+@inlined
+def roce_v2(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode RoCE v2 at the cursor behind UDP port 4791, unless the bytes cannot be a BTH.
 
     Another program may own the port. The transport version and the opcode must be known and the
@@ -90,8 +92,8 @@ def roce_v2(view, fields):
     return base_transport(view, fields)
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def base_transport(view, fields):
+@inlined
+def base_transport(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the BTH at the cursor, already known to fit, and the extensions of its opcode.
 
     Leaves the cursor at the payload and the limit at its end: without ICRC and padding.
@@ -140,8 +142,8 @@ def base_transport(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def extensions(view, fields, layout, at):
+@kernel
+def extensions(view: NDArray[np.uint8], fields: NDArray[np.int64], layout: int, at: int) -> None:
     """Decode the extension headers from index `at` on, as far as they were captured."""
     end = fields[END] if fields[END] < fields[LIMIT] else fields[LIMIT]
     if layout & HAS_RDETH != 0:
@@ -171,8 +173,8 @@ def extensions(view, fields, layout, at):
         fields[IMMEDIATE] = be32(view, at)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def global_route(view, fields):
+@kernel
+def global_route(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> bool:
     """Decode a GRH, which has the shape of an IPv6 header; returns whether it was one."""
     if not has(fields, 40):
         return False
@@ -196,8 +198,8 @@ def global_route(view, fields):
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def roce_v1(view, fields):
+@kernel
+def roce_v1(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode RoCE v1: a GRH, then the BTH."""
     fields[PROTOCOL] = P_ROCE_V1
     if not global_route(view, fields):
@@ -207,8 +209,8 @@ def roce_v1(view, fields):
     return base_transport(view, fields)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def infiniband(view, fields):
+@kernel
+def infiniband(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a local route header and what its LNH field says comes next."""
     if not has(fields, 8):
         return DONE

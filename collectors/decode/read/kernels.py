@@ -5,32 +5,36 @@ out the test for negative indexes and LLVM merges the byte loads into one load a
 Results are int64; the 64-bit load returns the bit pattern.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
+
+from fabricscope.collectors.decode.compiled import kernel
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def u8(view, offset):
+@kernel
+def u8(view: NDArray[np.uint8], offset: int) -> Any:
     """Return the byte at `offset` of `view` (uint8, 1-D) as int64."""
     return np.int64(view[np.uint64(offset)])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def be16(view, offset):
+@kernel
+def be16(view: NDArray[np.uint8], offset: int) -> Any:
     """Return 16 bits at `offset` of `view` (uint8, 1-D), big-endian, as int64."""
     at = np.uint64(offset)
     return (np.int64(view[at]) << 8) | np.int64(view[at + np.uint64(1)])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def le16(view, offset):
+@kernel
+def le16(view: NDArray[np.uint8], offset: int) -> Any:
     """Return 16 bits at `offset` of `view` (uint8, 1-D), little-endian, as int64."""
     at = np.uint64(offset)
     return np.int64(view[at]) | (np.int64(view[at + np.uint64(1)]) << 8)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def be32(view, offset):
+@kernel
+def be32(view: NDArray[np.uint8], offset: int) -> Any:
     """Return 32 bits at `offset` of `view` (uint8, 1-D), big-endian, as int64."""
     at = np.uint64(offset)
     return (
@@ -41,8 +45,8 @@ def be32(view, offset):
     )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def be64(view, offset):
+@kernel
+def be64(view: NDArray[np.uint8], offset: int) -> Any:
     """Return 64 bits at `offset` of `view` (uint8, 1-D), big-endian, as an int64 bit pattern."""
     at = np.uint64(offset)
     return (

@@ -5,8 +5,10 @@
 cursor and returns the kind of the next one.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import inlined, kernel
 from fabricscope.collectors.decode.cursor.kernels import fits, has, skip
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -32,8 +34,8 @@ from fabricscope.collectors.decode.read.kernels import be16, be32, u8
 from fabricscope.records import FLAG_MALFORMED
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def ports(view, fields):
+@inlined
+def ports(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> None:
     """Decode the two ports at the cursor, if at least these were captured."""
     if not fits(fields, 4):
         return
@@ -42,8 +44,8 @@ def ports(view, fields):
     fields[DST_PORT] = both & 0xFFFF
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def tcp(view, fields):
+@kernel
+def tcp(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a TCP header (RFC 9293), options skipped."""
     ports(view, fields)
     if not has(fields, 20):
@@ -61,8 +63,8 @@ def tcp(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def sctp(view, fields):
+@kernel
+def sctp(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the common header of SCTP (RFC 9260); chunks are payload."""
     ports(view, fields)
     if not has(fields, 12):
@@ -71,8 +73,8 @@ def sctp(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False, inline="always")
-def udp(view, fields):
+@inlined
+def udp(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a UDP header (RFC 768) and choose what its destination port promises."""
     ports(view, fields)
     if not has(fields, 8):
@@ -99,8 +101,8 @@ def udp(view, fields):
     return tunnel_by_port(port)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def tunnel_by_port(port):
+@kernel
+def tunnel_by_port(port: int) -> int:
     """Return the kind of tunnel registered for the UDP destination `port`, or DONE."""
     if port == 4789 or port == 8472:
         return VXLAN

@@ -6,8 +6,10 @@ cursor and returns the kind of the next one. A UDP port alone proves nothing: wh
 not look like the tunnel, the cursor stays and the packet is plain UDP.
 """
 
-from numba import njit
+import numpy as np
+from numpy.typing import NDArray
 
+from fabricscope.collectors.decode.compiled import kernel
 from fabricscope.collectors.decode.cursor.kernels import enter_tunnel, fits, has, overrun
 from fabricscope.collectors.decode.layout import (
     DONE,
@@ -37,8 +39,8 @@ from fabricscope.collectors.decode.read.kernels import be16, be32, u8
 from fabricscope.records import FLAG_MALFORMED
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def known_ethertype(ethertype):
+@kernel
+def known_ethertype(ethertype: int) -> bool:
     """Say whether an Ethernet frame may well have this type: used where a frame is guessed."""
     return (
         ethertype == 0x0800
@@ -64,19 +66,19 @@ def known_ethertype(ethertype):
     )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ethernet_at(view, fields, at):
+@kernel
+def ethernet_at(view: NDArray[np.uint8], fields: NDArray[np.int64], at: int) -> bool:
     """Say whether an Ethernet frame of a known type, or with LLC, may begin at index `at`."""
     if at + 14 > fields[END] or at + 14 > fields[LIMIT]:
         return False
     ethertype = be16(view, at + 12)
     if ethertype > 1500:
         return known_ethertype(ethertype)
-    return ethertype >= 3 and at + 14 + ethertype <= fields[LIMIT]
+    return bool(ethertype >= 3 and at + 14 + ethertype <= fields[LIMIT])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def ip_at(view, fields, at):
+@kernel
+def ip_at(view: NDArray[np.uint8], fields: NDArray[np.int64], at: int) -> int:
     """Return IPV4 or IPV6 if such a header with a believable length begins at `at`, else DONE."""
     if at + 6 > fields[END] or at + 6 > fields[LIMIT]:
         return DONE
@@ -91,8 +93,8 @@ def ip_at(view, fields, at):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def next_by_number(number):
+@kernel
+def next_by_number(number: int) -> int:
     """Return the header kind for a next-protocol number of VXLAN-GPE or NSH (RFC 8300)."""
     if number == 1:
         return IPV4
@@ -107,8 +109,8 @@ def next_by_number(number):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def vxlan(view, fields):
+@kernel
+def vxlan(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode VXLAN (RFC 7348), also with a group policy in place of reserved bits."""
     if fields[LIMIT] - fields[OFFSET] < 22 or not has(fields, 8):
         return DONE
@@ -130,8 +132,8 @@ def vxlan(view, fields):
     return ETHERNET
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def vxlan_gpe(view, fields):
+@kernel
+def vxlan_gpe(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe): VXLAN with a next protocol."""
     if fields[LIMIT] - fields[OFFSET] < 8 or not has(fields, 8):
         return DONE
@@ -149,8 +151,8 @@ def vxlan_gpe(view, fields):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def geneve(view, fields):
+@kernel
+def geneve(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode GENEVE (RFC 8926), options skipped."""
     if fields[LIMIT] - fields[OFFSET] < 8 or not has(fields, 8):
         return DONE
@@ -174,8 +176,8 @@ def geneve(view, fields):
     return NETWORK
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def nsh(view, fields):
+@kernel
+def nsh(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a network service header (RFC 8300), whatever its metadata."""
     if not has(fields, 8):
         return DONE
@@ -194,16 +196,16 @@ def nsh(view, fields):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def cut_unless_past(fields, stop):
+@kernel
+def cut_unless_past(fields: NDArray[np.int64], stop: int) -> int:
     """Flag a cut header up to index `stop`, unless the packet itself ends before: no tunnel."""
     if stop <= fields[LIMIT]:
         overrun(fields, stop)
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def gtp_u(view, fields):
+@kernel
+def gtp_u(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a G-PDU of GTP-U version 1 (3GPP TS 29.281), extension headers skipped."""
     if fields[LIMIT] - fields[OFFSET] < 8 or not has(fields, 8):
         return DONE
@@ -237,8 +239,8 @@ def gtp_u(view, fields):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def gue(view, fields):
+@kernel
+def gue(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode generic UDP encapsulation (draft-ietf-intarea-gue), variants 0 and 1."""
     if not fits(fields, 4):
         return DONE
@@ -263,8 +265,8 @@ def gue(view, fields):
     return kind
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def l2tp_session(view, fields):
+@kernel
+def l2tp_session(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode the session id of L2TPv3 (RFC 3931) and find the Ethernet frame behind it.
 
     How long cookie and sublayer are was agreed on beforehand, so the frame is looked for.
@@ -285,8 +287,8 @@ def l2tp_session(view, fields):
     return DONE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def l2tp_udp(view, fields):
+@kernel
+def l2tp_udp(view: NDArray[np.uint8], fields: NDArray[np.int64]) -> int:
     """Decode a data message of L2TP over UDP: version 2 (RFC 2661) around PPP, or version 3."""
     if not fits(fields, 8):
         return DONE

@@ -3,7 +3,7 @@
 import pytest
 
 from fabricscope.collectors.decode import layout
-from reference.decode import SIZES, extension_headers
+from reference.decode_rdma import SIZES, extension_headers
 
 
 def test_slots_do_not_overlap() -> None:
