@@ -218,49 +218,13 @@ def _open(state, packets, i, hashed, tunnel_key, src_port, dst_port):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _count(state, slot, side, packets, i):
-    """Add packet `i` to its direction's counts and, from the second packet on, to the sketches."""
-    flow = state.flows[slot]
-    direction = state.directions[2 * slot + side]
-    now = packets.time_ns[i]
-    size = packets.wire_length[i]
-    first = direction.packets == 0
-    direction.packets += 1
-    direction.bytes += size
-    payload = packets.payload_length[i]
-    direction.payload_bytes += payload
-    if payload > 0:
-        direction.payload_packets += 1
-    direction.size_square_sum += np.float64(size) * np.float64(size)
-    if size < direction.size_min:
-        direction.size_min = size
-    if size > direction.size_max:
-        direction.size_max = size
-    if packets.ecn[i] == 3:
-        direction.ecn_marked += 1
-    direction.truncated += packets.flags[i] & FLAG_TRUNCATED
-    direction.tcp_flags |= packets.tcp_flags[i]
-    gap = np.int64(0)
-    if first:
-        direction.first_ns = now
-    else:
-        gap = max(now - direction.last_ns, 0)
-        direction.gap_square_sum += np.float64(gap) * np.float64(gap)
-        if gap > direction.gap_max_ns:
-            direction.gap_max_ns = gap
-    direction.last_ns = max(now, direction.last_ns)
-    flow.last_ns = max(now, flow.last_ns)
-    sketch = np.int64(flow.sketch)
-    if sketch < 0:
-        if state.cursor[CURSOR_FREE_SKETCHES] == 0:
-            return
-        state.cursor[CURSOR_FREE_SKETCHES] -= 1
-        sketch = np.int64(state.free_sketches[state.cursor[CURSOR_FREE_SKETCHES]])
-        flow.sketch = sketch
-    row = 2 * sketch + side
-    state.sketches[row, bucket_of(np.int64(size), SIZE_BUCKETS)] += 1
-    if not first:
-        state.sketches[row, SIZE_BUCKETS + bucket_of(gap, GAP_BUCKETS)] += 1
+def _take_sketch(flow, free_sketches, cursor):
+    """Give a flow a pair of sketch rows; return its number, -1 when none is left."""
+    if cursor[CURSOR_FREE_SKETCHES] == 0:
+        return np.int64(-1)
+    cursor[CURSOR_FREE_SKETCHES] -= 1
+    flow.sketch = free_sketches[cursor[CURSOR_FREE_SKETCHES]]
+    return np.int64(flow.sketch)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -286,8 +250,10 @@ def assign_flows(state, packets, idle_ns, active_ns, flow, side):
     -1 for a duplicate or when the table is full), `side` uint8 (0: sent by the flow's first
     sender), and `state`. Slots closed here stay untouched until `recycle`.
     """
-    index = state.index
-    counters = state.counters
+    index, flows, directions = state.index, state.flows, state.directions
+    sketches, free_sketches, cursor = state.sketches, state.free_sketches, state.cursor
+    counters, protocols, link_types = state.counters, state.protocols, state.link_types
+    packet_sizes, timeline, scale = state.packet_sizes, state.timeline, state.timeline_scale
     mask = np.int64(index.size - 1)
     for i in range(packets.time_ns.size):
         flags = packets.flags[i]
@@ -313,17 +279,18 @@ def assign_flows(state, packets, idle_ns, active_ns, flow, side):
         else:
             counters[17] += now < counters[16]
         link = np.int64(packets.link_type[i])
-        state.link_types[min(link, state.link_types.size - 1)] += 1
+        link_types[min(link, link_types.size - 1)] += 1
         flow[i] = -1
         side[i] = 0
         if flags & FLAG_DUPLICATE:
             continue
-        state.protocols[packets.protocol[i]] += 1
+        protocols[packets.protocol[i]] += 1
         counters[14] += packets.opcode[i] == _CNP
-        state.packet_sizes[bucket_of(size, SIZE_BUCKETS)] += 1
-        place = bin_of(now, state.timeline, state.timeline_scale)
-        state.timeline[place, 0] += 1
-        state.timeline[place, 1] += size
+        size_bucket = bucket_of(size, SIZE_BUCKETS)
+        packet_sizes[size_bucket] += 1
+        place = bin_of(now, timeline, scale)
+        timeline[place, 0] += 1
+        timeline[place, 1] += size
 
         src_port = packets.src_port[i]
         dst_port = packets.dst_port[i]
@@ -357,7 +324,7 @@ def assign_flows(state, packets, idle_ns, active_ns, flow, side):
                 break
             if (entry & -4294967296) == tag:
                 candidate = (entry & 0xFFFFFFFF) - 1
-                known = state.flows[candidate]
+                known = flows[candidate]
                 if known.tunnel_key == tunnel_key and known.ip_protocol == packets.ip_protocol[i]:
                     if (
                         known.a_lo == src_lo
@@ -382,7 +349,7 @@ def assign_flows(state, packets, idle_ns, active_ns, flow, side):
                         break
             probe = (probe + 1) & mask
         if slot >= 0:
-            known = state.flows[slot]
+            known = flows[slot]
             reason = END_OPEN
             if now - known.last_ns > idle_ns:
                 reason = END_IDLE
@@ -404,4 +371,38 @@ def assign_flows(state, packets, idle_ns, active_ns, flow, side):
                 continue
             index[probe] = tag | (slot + 1)
         flow[i] = slot
-        _count(state, slot, np.int64(side[i]), packets, i)
+        known = flows[slot]
+        if now > known.last_ns:
+            known.last_ns = now
+        direction = directions[2 * slot + np.int64(side[i])]
+        payload = np.int64(packets.payload_length[i])
+        direction.bytes += size
+        direction.payload_bytes += payload
+        direction.payload_packets += payload > 0
+        direction.size_square_sum += np.float64(size) * np.float64(size)
+        if size < direction.size_min:
+            direction.size_min = size
+        if size > direction.size_max:
+            direction.size_max = size
+        direction.ecn_marked += packets.ecn[i] == 3
+        direction.truncated += flags & FLAG_TRUNCATED
+        direction.tcp_flags |= packets.tcp_flags[i]
+        sketch = np.int64(known.sketch)
+        if sketch < 0:
+            sketch = _take_sketch(known, free_sketches, cursor)
+        row = 2 * sketch + np.int64(side[i])
+        if sketch >= 0:
+            sketches[row, size_bucket] += 1
+        if direction.packets == 0:
+            direction.first_ns = now
+            direction.last_ns = now
+        else:
+            gap = max(now - direction.last_ns, 0)
+            direction.gap_square_sum += np.float64(gap) * np.float64(gap)
+            if gap > direction.gap_max_ns:
+                direction.gap_max_ns = gap
+            if now > direction.last_ns:
+                direction.last_ns = now
+            if sketch >= 0:
+                sketches[row, SIZE_BUCKETS + bucket_of(gap, GAP_BUCKETS)] += 1
+        direction.packets += 1

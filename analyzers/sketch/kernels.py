@@ -9,30 +9,14 @@ import numpy as np
 from numba import njit
 
 
+_OCTAVE_BITS = 49  # of a float64: what is left of the mantissa below its three highest bits
+_OCTAVE_OFFSET = (1023 + 3) << 3
+
+
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
 def bucket_of(value, buckets):
-    """Return the bucket (int64) of a non-negative int64 `value`, at most `buckets` - 1."""
-    v = np.int64(value)
-    if v < 16:
-        return np.int64(max(v, 0) >> 1)
-    octave = np.int64(0)
-    w = v
-    if w >= np.int64(1) << 32:
-        w >>= 32
-        octave += 32
-    if w >= np.int64(1) << 16:
-        w >>= 16
-        octave += 16
-    if w >= np.int64(1) << 8:
-        w >>= 8
-        octave += 8
-    if w >= np.int64(1) << 4:
-        w >>= 4
-        octave += 4
-    if w >= np.int64(1) << 2:
-        w >>= 2
-        octave += 2
-    if w >= np.int64(1) << 1:
-        octave += 1
-    bucket = (octave - 3) * 8 + ((v >> (octave - 3)) & 7)
-    return min(bucket, buckets - 1)
+    """Return the bucket (int64) of an int64 `value` (negative: bucket 0), at most `buckets` - 1."""
+    if value < 16:
+        return np.int64(max(value, 0) >> 1)
+    bits = np.float64(value).view(np.int64)
+    return min((bits >> _OCTAVE_BITS) - _OCTAVE_OFFSET, np.int64(buckets - 1))
