@@ -81,8 +81,10 @@ class Check:
     - bytes: `patterns` (any of them) at `position`
     - find: the one pattern, starting within `window` bytes from `position`
     - number: `kind` at `position`, under `mask`, within one of `ranges`
-    - length: `kind` x `scale` + `bias` minus the payload length, within `ranges`
-    - difference: `kind` minus the number `other_kind` at `other` of `other_side`, in `ranges`
+    - length: `kind` x `scale` + `bias` minus the payload length, within `ranges`; numbers above
+      2**40 agree with no length
+    - difference: `kind` minus the number `other_kind` at `other` of `other_side`, modulo 2**64,
+      in `ranges`
     - printable, question: `window` bytes of text; a DNS question
     - size: the payload length modulo `scale` (0: as it is) within `ranges`
     """

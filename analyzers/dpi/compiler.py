@@ -23,8 +23,8 @@ UNKNOWN: Final = 0
 """Application index of a flow that no signature has named."""
 
 
-class SignatureTables(NamedTuple):
-    """What the matching kernel reads.
+class ConditionTables(NamedTuple):
+    """The conditions, apart because the kernels that evaluate one take nothing else.
 
     - checks int64[n, 21]: what, optional, position (offset, kind, base, scale), number kind,
       mask, scale, bias, range start, range stop, alternative start, alternative stop, window,
@@ -32,6 +32,19 @@ class SignatureTables(NamedTuple):
     - ranges int64[m, 2]: both ends included
     - alternatives int64[k, 3]: first byte and length in `pattern_bytes`, fold
     - pattern_bytes, pattern_masks uint8
+    """
+
+    checks: NDArray[np.int64]
+    ranges: NDArray[np.int64]
+    alternatives: NDArray[np.int64]
+    pattern_bytes: NDArray[np.uint8]
+    pattern_masks: NDArray[np.uint8]
+
+
+class SignatureTables(NamedTuple):
+    """What the matching kernel reads.
+
+    - conditions: see there
     - rules int64[r, 14]: application, payload checks start and stop, reply checks start and stop,
       require_reply, port_required, confidence and agreed confidence in thousandths, transport;
       then what the first 8 bytes must be in any case (mask and value, first byte highest) and the
@@ -45,11 +58,7 @@ class SignatureTables(NamedTuple):
     - collect, watch, gives_way uint8: by application
     """
 
-    checks: NDArray[np.int64]
-    ranges: NDArray[np.int64]
-    alternatives: NDArray[np.int64]
-    pattern_bytes: NDArray[np.uint8]
-    pattern_masks: NDArray[np.uint8]
+    conditions: ConditionTables
     rules: NDArray[np.int64]
     bucket_start: NDArray[np.int32]
     bucket_rules: NDArray[np.int32]
@@ -152,11 +161,13 @@ def compile_signatures(signatures: list[Signature]) -> CompiledSignatures:
     starts = np.cumsum([0] + [len(bucket) for bucket in buckets]).astype(np.int32)
     ordered = [rule for bucket in buckets for _, rule in sorted(bucket)]
     tables = SignatureTables(
-        checks=_matrix(builder.checks, 21),
-        ranges=_matrix(builder.ranges, 2),
-        alternatives=_matrix(builder.alternatives, 3),
-        pattern_bytes=np.frombuffer(bytes(builder.pattern_bytes) or b"\0", np.uint8),
-        pattern_masks=np.frombuffer(bytes(builder.pattern_masks) or b"\0", np.uint8),
+        conditions=ConditionTables(
+            checks=_matrix(builder.checks, 21),
+            ranges=_matrix(builder.ranges, 2),
+            alternatives=_matrix(builder.alternatives, 3),
+            pattern_bytes=np.frombuffer(bytes(builder.pattern_bytes) or b"\0", np.uint8),
+            pattern_masks=np.frombuffer(bytes(builder.pattern_masks) or b"\0", np.uint8),
+        ),
         rules=_matrix(rules, 14),
         bucket_start=starts,
         bucket_rules=np.array(ordered, np.int32),

@@ -25,6 +25,7 @@ from fabricscope.analyzers.dpi.state import (
     HEAD_BYTES,
     MAX_PACKETS,
     NO_HEAD,
+    SCRATCH_BYTES,
     STAGE_COLLECT,
     STAGE_DETAIL,
     STAGE_DONE,
@@ -34,7 +35,9 @@ from fabricscope.analyzers.dpi.state import (
     STAGE_RDMA_DONE,
     STAGE_WATCH,
     STREAM_BASE,
+    STREAM_COUNT,
     STREAM_HAVE,
+    STREAM_HOPELESS,
     STREAM_KNOWN,
     STREAM_TOTAL,
 )
@@ -158,38 +161,46 @@ def open_flow(packets, row, slot, side, state, tables):
 
 @njit(cache=True, nogil=True, _nrt=False)
 def take_best(slot, side, own, reply, previous, growing, state, pool, tables, counters):
-    """Match a message that `side` sent; note the rule if it beats what the flow has."""
+    """Match a message that `side` sent; note the rule if it beats what the flow has.
+
+    Returns whether more bytes or a reply could still change the result.
+    """
     ports = (np.int64(state.ports[slot, 0]), np.int64(state.ports[slot, 1]))
     transport = np.int64(state.transport[slot])
     to_beat = np.int64(state.score[slot]) if state.rule[slot] != NO_RULE else np.int64(0)
     yielding = to_beat != 0 and tables.gives_way[state.application[slot]] != 0
     if yielding:
         to_beat = np.int64(REPLACING_SCORE - 1)
-    rule_index, score, agreed = match_message(
+    rule_index, score, agreed, waiting = match_message(
         tables, transport, ports, pool.buffer, own, reply, previous, growing, to_beat, counters
     )
     if rule_index == NO_RULE:
-        return
+        return waiting
     if yielding and tables.rules[rule_index, 0] == state.application[slot]:
-        return
+        return waiting
     state.rule[slot] = rule_index
     state.application[slot] = tables.rules[rule_index, 0]
     state.score[slot] = score
     state.agreed[slot] = agreed
     state.request_side[slot] = side
+    return waiting
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def name_flow(slot, side, own, previous, growing, head, state, pool, tables, counters):
-    """Match a message of `side`, and as a reply to what already named the flow."""
+def name_flow(slot, side, own, previous, growing, is_first, head, state, pool, tables, counters):
+    """Match a message of `side`, and as a reply to what already named the flow.
+
+    `is_first`: it is the stream's head or the first datagram, to which a reply refers.
+    """
     transport = np.int64(state.transport[slot])
     reply = first_message(pool, head, 1 - side, transport != 0)
     if state.rule[slot] != NO_RULE and state.request_side[slot] != side and not state.agreed[slot]:
         rule = tables.rules[state.rule[slot]]
         if rule[4] > rule[3]:
             answer = evaluate_checks(
-                tables, rule[3], rule[4], pool.buffer, own, reply, (0, 0, 0), growing, counters
-            )
+                tables.conditions, rule[3], rule[4], pool.buffer, own, reply, (0, 0, 0), growing,
+                counters,
+            )  # fmt: skip
             if answer == PASS:
                 state.agreed[slot] = 1
                 state.score[slot] = rule[8]
@@ -198,9 +209,18 @@ def name_flow(slot, side, own, previous, growing, head, state, pool, tables, cou
                 state.stage[slot] = STAGE_COLLECT
     if state.stage[slot] == STAGE_DETAIL:
         return
-    take_best(slot, side, own, reply, previous, growing, state, pool, tables, counters)
+    if not is_first or pool.streams[head, side, STREAM_HOPELESS] == 0:
+        waiting = take_best(
+            slot, side, own, reply, previous, growing, state, pool, tables, counters
+        )
+        if is_first and not waiting:
+            pool.streams[head, side, STREAM_HOPELESS] = 1
     # A request that means something only with its reply is looked at again when that comes.
-    if reply[1] > 0 and (state.rule[slot] == NO_RULE or state.score[slot] < DECIDING_SCORE):
+    if (
+        reply[1] > 0
+        and pool.streams[head, 1 - side, STREAM_HOPELESS] == 0
+        and (state.rule[slot] == NO_RULE or state.score[slot] < DECIDING_SCORE)
+    ):
         nothing = (np.int64(0), np.int64(0), np.int64(0))
         take_best(slot, 1 - side, reply, own, nothing, growing, state, pool, tables, counters)
 
@@ -208,14 +228,15 @@ def name_flow(slot, side, own, previous, growing, head, state, pool, tables, cou
 @njit(cache=True, nogil=True, _nrt=False)
 def settle_flow(slot, state, tables, finished, count):
     """Move the flow on after a packet; list it in `finished` when nothing more is needed."""
-    if state.stage[slot] == STAGE_COLLECT and state.score[slot] >= DECIDING_SCORE:
-        if state.rule[slot] != NO_RULE and not tables.gives_way[state.application[slot]]:
-            rule = tables.rules[state.rule[slot]]
-            patience = np.int64(tables.collect[state.application[slot]])
-            if rule[4] > rule[3] and not state.agreed[slot]:
-                patience = max(patience, REPLY_PATIENCE)
-            state.limit[slot] = np.uint8(min(state.seen[slot] + patience, 48))
-            state.stage[slot] = STAGE_DETAIL
+    decided = state.rule[slot] != NO_RULE and state.score[slot] >= DECIDING_SCORE
+    application = np.int64(state.application[slot])
+    if decided and state.stage[slot] == STAGE_COLLECT and not tables.gives_way[application]:
+        rule = tables.rules[state.rule[slot]]
+        patience = np.int64(tables.collect[application])
+        if rule[4] > rule[3] and not state.agreed[slot]:
+            patience = max(patience, REPLY_PATIENCE)
+        state.limit[slot] = np.uint8(min(state.seen[slot] + patience, 48))
+        state.stage[slot] = STAGE_DETAIL
     if state.seen[slot] >= state.limit[slot]:
         state.stage[slot] = STAGE_FINISHED
         finished[count] = slot
@@ -244,7 +265,7 @@ def add_payload(view, offset, have, total, sequence, slot, side, state, pool, ta
         nothing = (np.int64(0), np.int64(0), np.int64(0))
         if grew:
             own = (start, stream[STREAM_HAVE], stream[STREAM_TOTAL])
-            name_flow(slot, side, own, nothing, True, head, state, pool, tables, counters)
+            name_flow(slot, side, own, nothing, True, True, head, state, pool, tables, counters)
         # A capture may begin inside a stream, and a generic opening may come before what tells:
         # while a flow has no certain name, a message may start in any segment.
         if (
@@ -252,14 +273,15 @@ def add_payload(view, offset, have, total, sequence, slot, side, state, pool, ta
             and state.stage[slot] == STAGE_COLLECT
             and (state.rule[slot] == NO_RULE or state.score[slot] < DECIDING_SCORE)
         ):
-            kept = min(have, HEAD_BYTES)
+            kept = min(have, SCRATCH_BYTES)
             for index in range(kept):
                 pool.buffer[scratch + index] = view[offset + index]
             own = (scratch, kept, total)
-            name_flow(slot, side, own, nothing, False, head, state, pool, tables, counters)
+            name_flow(slot, side, own, nothing, False, False, head, state, pool, tables, counters)
     else:
         own, previous = add_datagram(view, offset, have, total, stream, pool.buffer, start, scratch)
-        name_flow(slot, side, own, previous, False, head, state, pool, tables, counters)
+        is_first = stream[STREAM_COUNT] == 1 and previous[2] == 0
+        name_flow(slot, side, own, previous, False, is_first, head, state, pool, tables, counters)
     return settle_flow(slot, state, tables, finished, count)
 
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 HEAD_BYTES: Final = 2_048
 """First bytes kept of each direction: room for a TLS ClientHello with a post-quantum key share."""
 
+SCRATCH_BYTES: Final = 512
+"""Of a message that is not kept in a head, this much is matched."""
+
 MAX_PACKETS: Final = 12
 """Payload packets of a flow that are looked at before it is given up as unknown."""
 
@@ -36,7 +39,8 @@ STREAM_BASE: Final = 1
 STREAM_HAVE: Final = 2  # contiguous bytes from the first on; datagrams: bytes used
 STREAM_TOTAL: Final = 3  # wire length of the first segment
 STREAM_COUNT: Final = 4  # datagrams, or pending out-of-order intervals
-STREAM_LIST: Final = 5  # intervals (start, stop), or datagrams (start, have, total)
+STREAM_HOPELESS: Final = 5  # 1: no rule can match the stream, or the first datagram, any more
+STREAM_LIST: Final = 6  # intervals (start, stop), or datagrams (start, have, total)
 STREAM_COLUMNS: Final = STREAM_LIST + 3 * MAX_DATAGRAMS
 
 # Indexes of the counters -----------------------------------------------------------------
@@ -68,7 +72,7 @@ class FlowState(NamedTuple):
 class HeadPool(NamedTuple):
     """The first bytes of flows that are not finished."""
 
-    buffer: NDArray[np.uint8]  # [heads x 2 x HEAD_BYTES + HEAD_BYTES]; the last part is scratch
+    buffer: NDArray[np.uint8]  # [(heads x 2 + 1) x HEAD_BYTES]; the last part is scratch
     streams: NDArray[np.int64]  # [heads, 2, STREAM_COLUMNS]
     owner: NDArray[np.int32]  # slot, or -1 while free
     free: NDArray[np.int32]  # stack of free heads

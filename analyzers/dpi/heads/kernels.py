@@ -12,6 +12,7 @@ from fabricscope.analyzers.dpi.state import (
     HEAD_BYTES,
     MAX_DATAGRAMS,
     NO_HEAD,
+    SCRATCH_BYTES,
     STAGE_DONE,
     STAGE_FINISHED,
     STAGE_NEW,
@@ -106,7 +107,7 @@ def add_datagram(view, offset, have, total, stream, buffer, start, scratch):
         stream[STREAM_HAVE] = used + kept
         at = start + used
     else:
-        kept = min(have, HEAD_BYTES)
+        kept = min(have, SCRATCH_BYTES)
         at = scratch
     for index in range(kept):
         buffer[at + index] = view[offset + index]

@@ -189,6 +189,9 @@ def check_numbers(tables, row, buffer, own, reply, previous, growing, at):
         return status
     value &= row[7]
     if row[0] == 3:
+        # No payload is that long, and the product must not wrap.
+        if value < 0 or value > 1 << 40:
+            return FAIL
         return PASS if in_ranges(tables, row, value * row[8] + row[9] - own[2]) else FAIL
     if row[0] == 4:
         other = reply if row[15] == 1 else previous
@@ -269,13 +272,15 @@ def on_port(tables, application, transport, source_port, destination_port):
 def match_message(
     tables, transport, ports, buffer, own, reply, previous, growing, score_to_beat, work
 ):
-    """Return the best rule for a message, its score in thousandths and whether both sides agree.
+    """Return the best rule, its score in thousandths, whether both sides agree, and `waiting`.
+
+    `waiting` says that more bytes or a reply could make another rule match.
 
     Rules whose reply contradicts count three quarters. NO_RULE where none beats `score_to_beat`.
     """
-    best, best_score, best_agreed = NO_RULE, score_to_beat, False
+    best, best_score, best_agreed, waiting = NO_RULE, score_to_beat, False, False
     if own[1] <= 0:
-        return best, best_score, best_agreed
+        return best, best_score, best_agreed, True
     bucket = transport * 256 + np.int64(buffer[own[0]])
     start, have, total = own
     word = np.int64(0)
@@ -295,8 +300,9 @@ def match_message(
         if rule[6] != 0 and not on_port(tables, rule[0], transport, ports[0], ports[1]):
             continue
         status = evaluate_checks(
-            tables, rule[1], rule[2], buffer, own, reply, previous, growing, work
+            tables.conditions, rule[1], rule[2], buffer, own, reply, previous, growing, work
         )
+        waiting = waiting or status == WAIT
         if status != PASS:
             continue
         score, agreed = rule[7], False
@@ -304,8 +310,17 @@ def match_message(
             answer = WAIT
             if reply[1] > 0:
                 answer = evaluate_checks(
-                    tables, rule[3], rule[4], buffer, reply, own, (0, 0, 0), growing, work
+                    tables.conditions,
+                    rule[3],
+                    rule[4],
+                    buffer,
+                    reply,
+                    own,
+                    (0, 0, 0),
+                    growing,
+                    work,
                 )
+            waiting = waiting or answer == WAIT
             if rule[5] != 0 and answer != PASS:
                 continue
             if answer == PASS:
@@ -316,4 +331,4 @@ def match_message(
             best, best_score, best_agreed = (
                 np.int64(tables.bucket_rules[entry]), score, agreed
             )  # fmt: skip
-    return best, best_score, best_agreed
+    return best, best_score, best_agreed, waiting

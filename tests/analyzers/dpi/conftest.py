@@ -1,0 +1,12 @@
+"""Fixtures for the tests of deep packet inspection."""
+
+import pytest
+
+from fabricscope.analyzers.dpi.compiler import CompiledSignatures
+from fabricscope.pipeline.signatures import load_signatures
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> CompiledSignatures:
+    """Return the shipped signatures."""
+    return load_signatures()
