@@ -74,6 +74,9 @@ class FragmentTable:
                 datagram.end = offset + int(packets.payload_length[row])
         else:
             self.dropped += 1
+        present = sum(len(piece) for piece in datagram.pieces.values())
+        if datagram.end < 0 and present < HEAD_BYTES:
+            return evicted
         done = _assemble(datagram, complete_only=True)
         if done is not None:
             del self._pending[key]

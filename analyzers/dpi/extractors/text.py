@@ -27,20 +27,14 @@ class Head(NamedTuple):
 
 def printable(data: bytes, limit: int = MAX_TEXT) -> str:
     """Return bytes as text of printable ASCII; others as escapes of two digits, long text cut."""
+    text = data[:limit].decode("latin-1")
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text + ("..." if len(data) > limit else "")
     parts = [
         chr(byte) if 32 <= byte <= 126 and byte != 0x5C else f"\\x{byte:02x}"
         for byte in data[:limit]
     ]
     return "".join(parts) + ("..." if len(data) > limit else "")
-
-
-def printable_text(text: str, limit: int = MAX_TEXT) -> str:
-    """Return text with whatever is not printable escaped; long text is cut."""
-    cut = text[:limit]
-    safe = "".join(
-        char if char.isprintable() and char != "\\" else f"\\u{ord(char):04x}" for char in cut
-    )
-    return safe + ("..." if len(text) > limit else "")
 
 
 def unsigned(data: bytes, offset: int, size: int) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import struct
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ _NAMES: Final = {
     0x0304: "TLS 1.3", 0x0303: "TLS 1.2", 0x0302: "TLS 1.1", 0x0301: "TLS 1.0",
     0x0300: "SSL 3.0", 0xFEFF: "DTLS 1.0", 0xFEFD: "DTLS 1.2", 0xFEFC: "DTLS 1.3",
 }  # fmt: skip
+_TWO_NUMBERS: Final = struct.Struct(">HH")
 _COMMON_NAME: Final = bytes.fromhex("0603550403")
 
 
@@ -124,7 +126,7 @@ def parse_client_hello(body: bytes, *, datagram: bool = False) -> ClientHello:
         end = at + 2 + unsigned(body, at, 2)
         at += 2
         while at + 4 <= min(end, len(body)) and len(hello.extensions) < MAX_ENTRIES:
-            kind, size = unsigned(body, at, 2), unsigned(body, at + 2, 2)
+            kind, size = _TWO_NUMBERS.unpack_from(body, at)
             _read_extension(hello, kind, body[at + 4 : at + 4 + size])
             at += 4 + size
     except ValueError:
@@ -224,5 +226,6 @@ def _is_grease(value: int) -> bool:
 
 
 def _ungreased(data: bytes) -> list[int]:
-    values = [unsigned(data, at, 2) for at in range(0, min(len(data), 512) - 1, 2)]
+    count = min(len(data), 512) // 2
+    values = struct.unpack(f">{count}H", data[: 2 * count])
     return [value for value in values if not _is_grease(value)]

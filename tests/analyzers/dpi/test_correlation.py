@@ -29,7 +29,7 @@ def found(known: Announcements, low: int, port: int, transport: int = 0) -> str:
         ("ftp", b"PORT 10,0,0,9,0,99\r\n", 0x0A000009, 99, 0, "ftp_data"),
         ("sip", b"INVITE sip:a\r\n\r\nv=0\r\nc=IN IP4 10.0.0.7\r\nm=audio 6000 RTP/AVP 0\r\n",
          0x0A000007, 6_000, 1, "rtp"),
-        ("rtsp", b"RTSP/1.0 200 OK\r\nTransport: RTP/AVP;client_port=7000-7001;server_port=8000\r\n",
+        ("rtsp", b"RTSP/1.0 200 OK\r\nTransport: RTP;client_port=7000-7001;server_port=8000\r\n",
          0x0A000002, 8_000, 1, "rtp"),
         ("c10d_store", b"\x02\x00\x90\x8f\x0a\x4d\x00\x0a" + bytes(8), 0x0A4D000A, 37_007, 0,
          "gloo"),
