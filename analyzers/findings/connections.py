@@ -1,13 +1,15 @@
 """Findings about connection set-up: RDMA CM exchanges and iWARP."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from fabricscope.analyzers.connection_manager import Connection, Direction
 from fabricscope.analyzers.findings.finding import Finding, frames_filter
-from fabricscope.analyzers.iwarp.session import IwarpResult
+
+if TYPE_CHECKING:
+    from fabricscope.analyzers.iwarp.session import IwarpResult
 
 _CM = {
     "refused": (
@@ -94,7 +96,7 @@ def directions_with_data(pairs: pl.DataFrame) -> set[Direction]:
     return {Direction(*row) for row in used.select("src", "dst", "dest_qp").iter_rows()}
 
 
-def iwarp_findings(result: IwarpResult, capture: str) -> list[Finding]:
+def iwarp_findings(result: "IwarpResult", capture: str) -> list[Finding]:
     """Return refused and broken iWARP connections, CRC errors and lost stream parts."""
     findings = []
     for row in result.connections.to_dicts():

@@ -22,20 +22,34 @@ def forget_outdated(root: Path | None = None) -> int:
     if os.environ.get("NUMBA_CACHE_DIR"):
         return 0
     package = root or Path(__file__).parent
+    sources, indexes = _files(str(package))
+    if not indexes or max(sources.values()) <= min(indexes.values()):
+        return 0
     known: dict[str, tuple[float, list[str]]] = {}
     forgotten = 0
-    for folder, _, files in os.walk(package, followlinks=True):
-        if "kernels.py" not in files:
-            continue
-        indexes = list(Path(folder, "__pycache__").glob("kernels.*.nbi"))
-        if not indexes:
-            continue
-        newest_s = _newest_s(_module(Path(folder, "kernels.py"), package), package, known)
-        for index in indexes:
+    for folder in {Path(path).parent.parent for path in indexes}:
+        newest_s = _newest_s(_module(folder / "kernels.py", package), package, known)
+        for index in folder.glob("__pycache__/kernels.*.nbi"):
             if index.stat().st_mtime < newest_s:
                 index.unlink(missing_ok=True)
                 forgotten += 1
     return forgotten
+
+
+def _files(folder: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the times of the sources and of the cached kernels below `folder`."""
+    sources: dict[str, float] = {}
+    indexes: dict[str, float] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                sources[entry.path] = entry.stat().st_mtime
+            elif entry.name.endswith(".nbi"):
+                indexes[entry.path] = entry.stat().st_mtime
+            elif "." not in entry.name and entry.is_dir():
+                for mine, theirs in zip((sources, indexes), _files(entry.path), strict=True):
+                    mine.update(theirs)
+    return sources, indexes
 
 
 def _module(path: Path, package: Path) -> str:

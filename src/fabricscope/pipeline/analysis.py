@@ -12,7 +12,6 @@ import numpy as np
 
 from fabricscope.analyzers.connection_manager import ConnectionTracker
 from fabricscope.analyzers.flows import ClosedFlows, FlowTable
-from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
 from fabricscope.analyzers.pause import PauseTable
 from fabricscope.analyzers.rdma.management import ManagementWatch
 from fabricscope.analyzers.rdma.table import QueuePairTable
@@ -20,17 +19,19 @@ from fabricscope.collectors.decode import decode
 from fabricscope.pipeline.sources import (
     FileFacts,
     Progress,
-    SeveralTaps,
     SingleFile,
     has_more_taps,
 )
 from fabricscope.pipeline.turns import Turns
-from fabricscope.records import BATCH_ROWS, Packets, allocate_packets
+from fabricscope.records import BATCH_ROWS, PROTOCOLS, Packets, allocate_packets
 
 if TYPE_CHECKING:
+    from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
     from fabricscope.analyzers.taps.analyzer import TapResult
+    from fabricscope.pipeline.several import SeveralTaps
 
 MAX_LISTED_FLOWS: Final = 200_000
+_TCP: Final = PROTOCOLS.index("tcp")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Analysis:
     queue_pairs: QueuePairTable
     connections: ConnectionTracker
     pauses: list[dict[str, object]]
-    iwarp: IwarpResult
+    iwarp: "IwarpResult | None"
     taps: "TapResult | None"
     tap_names: list[str]
     unlisted: dict[str, int] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class _Restart(Exception):
 class _Run:
     """State of one run: the analyzers, the turns and what the threads share."""
 
-    def __init__(self, source: SingleFile | SeveralTaps, options: Options) -> None:
+    def __init__(self, source: "SingleFile | SeveralTaps", options: Options) -> None:
         self.source = source
         self.options = options
         self.flows = FlowTable(
@@ -85,7 +86,7 @@ class _Run:
         )
         self.management = ManagementWatch()
         self.pauses = PauseTable(link_rate_gbps=options.link_rate_gbps)
-        self.iwarp = IwarpAnalyzer()
+        self.iwarp: IwarpAnalyzer | None = None
         self.closed: list[ClosedFlows] = []
         self.listed = 0
         self.unlisted = {"flows": 0, "packets": 0, "bytes": 0}
@@ -150,11 +151,29 @@ class _Run:
         with self.stages[2].turn(number) as going:
             if not going:
                 return
-            self.iwarp.update(view, packets, flow, side)
+            self.follow_iwarp(view, packets, flow, side, closed)
             if closed.size:
-                self.iwarp.flow_closed(closed)
                 self.keep(self.flows.collect(closed))
                 self.ready_to_release.append(closed)
+
+    def follow_iwarp(
+        self,
+        view: np.ndarray,
+        packets: Packets,
+        flow: np.ndarray,
+        side: np.ndarray,
+        closed: np.ndarray,
+    ) -> None:
+        """Look for iWARP from the first TCP packet on; before it, its kernels are not loaded."""
+        if self.iwarp is None:
+            if not (packets.protocol == _TCP).any():
+                return
+            from fabricscope.analyzers.iwarp.session import IwarpAnalyzer
+
+            self.iwarp = IwarpAnalyzer()
+        self.iwarp.update(view, packets, flow, side)
+        if closed.size:
+            self.iwarp.flow_closed(closed)
 
     def keep(self, closed: ClosedFlows) -> None:
         """Keep flows for the report, up to the bound; past it only their totals."""
@@ -175,7 +194,6 @@ class _Run:
         self.queue_pairs.finish()
         end_ns = self.flows.counters["last_ns"]
         tap_names = self.source.tap_names()
-        several = self.source if isinstance(self.source, SeveralTaps) else None
         return Analysis(
             options=self.options,
             files=self.source.facts(),
@@ -184,14 +202,14 @@ class _Run:
             queue_pairs=self.queue_pairs,
             connections=self.management.connections,
             pauses=self.pauses.finish(end_ns),
-            iwarp=self.iwarp.finish(),
-            taps=several.result if several else None,
+            iwarp=self.iwarp.finish() if self.iwarp else None,
+            taps=None if isinstance(self.source, SingleFile) else self.source.result,
             tap_names=tap_names,
             unlisted=self.unlisted,
         )
 
 
-def _run(source: SingleFile | SeveralTaps, options: Options) -> Analysis:
+def _run(source: "SingleFile | SeveralTaps", options: Options) -> Analysis:
     run = _Run(source, options)
     # A merged batch lives until the next one is made, so only one can be under way.
     threads = max(options.threads, 1) if isinstance(source, SingleFile) else 1
@@ -223,5 +241,7 @@ def analyze(paths: list[str], options: Options, progress: Progress) -> Analysis:
                 return _run(source, options)
         except _Restart:
             pass
+    from fabricscope.pipeline.several import SeveralTaps
+
     with SeveralTaps(paths, progress) as several:
         return _run(several, options)

@@ -69,7 +69,7 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
         "flows_unlisted": analysis.unlisted,
         "queue_pairs": queue_pairs_section(pairs, analysis.queue_pairs, start_ns),
         "connections": connections_section(analysis.connections.connections(), used),
-        "iwarp": analysis.iwarp.connections.to_dicts(),
+        "iwarp": analysis.iwarp.connections.to_dicts() if analysis.iwarp else [],
         "pause": _pause(analysis, capture["duration_s"]),
         "timeline": timeline_section(state.timeline, state.timeline_scale, analysis.queue_pairs),
         "distributions": distributions_section(state.packet_sizes, analysis.queue_pairs),
@@ -150,7 +150,7 @@ def _protocols(analysis: Analysis) -> dict[str, int]:
         counts["udp"] = counts.get("udp", 0) + innermost["roce_v2"]
     if analysis.flows.counters["cnp"]:
         counts["cnp"] = analysis.flows.counters["cnp"]
-    if analysis.iwarp.packets:
+    if analysis.iwarp and analysis.iwarp.packets:
         counts["iwarp"] = analysis.iwarp.packets
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -181,7 +181,7 @@ def _findings(
             analysis.flows.counters["last_ns"],
             path,
         ),
-        *iwarp_findings(analysis.iwarp, path),
+        *(iwarp_findings(analysis.iwarp, path) if analysis.iwarp else []),
         *capture_findings.collector_loss(table, pairs, capture["packets"], path),
         *capture_findings.pause(analysis.pauses, duration_s, path),
         *capture_findings.damage(files, analysis.flows.counters),
