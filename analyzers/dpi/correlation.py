@@ -109,13 +109,13 @@ class Announcements:
         self._bound(self._names)
         self._names[high, low] = (name, self._time_ns)
 
-    def note_call(self, caller: Endpoint, number: int, program: int, ip_protocol: int) -> None:
+    def note_call(self, caller: Endpoint, number: int, program: int, transport: int) -> None:
         """Remember an RPC call that asks for a program's port."""
         self._bound(self._calls)
-        self._calls[caller, number] = (program, ip_protocol)
+        self._calls[caller, number] = (program, transport)
 
     def take_call(self, caller: Endpoint, number: int) -> tuple[int, int]:
-        """Return program and IP protocol of a remembered call, (0, 0) if there is none."""
+        """Return program and transport of a remembered call, (0, 0) if there is none."""
         return self._calls.pop((caller, number), (0, 0))
 
     def _add_queue_pair(self, end: Endpoint, queue_pair: int, service: str) -> None:
@@ -188,7 +188,7 @@ def _read_session(
 def _read_portmap(
     known: Announcements, message: bytes, sender: Endpoint, receiver: Endpoint
 ) -> None:
-    """Read GETPORT calls and replies (RFC 1833); over TCP a record mark comes first."""
+    """Read GETPORT and GETADDR (RFC 1833), procedure 3; over TCP a record mark comes first."""
     words = message if int.from_bytes(message[4:8], "big") <= 1 else message[4:]
     numbers = [int.from_bytes(words[at : at + 4], "big") for at in range(0, len(words) - 3, 4)]
     if len(numbers) >= 14 and numbers[1:4] == [0, 2, 100_000] and numbers[5] == 3:
@@ -196,13 +196,23 @@ def _read_portmap(
         at = 8 + (numbers[7] + 3) // 4
         at += 2 + (numbers[at + 1] + 3) // 4 if at + 1 < len(numbers) else 0
         if at + 2 < len(numbers):
-            known.note_call(sender, numbers[0], numbers[at], numbers[at + 2])
+            netid = words[4 * at + 12 : 4 * at + 15]
+            over_tcp = numbers[at + 2] == 6 if numbers[4] == 2 else netid == b"tcp"
+            known.note_call(sender, numbers[0], numbers[at], 0 if over_tcp else 1)
     elif len(numbers) >= 7 and numbers[1] == 1 and numbers[2] == 0 and numbers[5] == 0:
-        program, ip_protocol = known.take_call(receiver, numbers[0])
-        if program and numbers[6] < 65_536:
+        program, transport = known.take_call(receiver, numbers[0])
+        port = numbers[6] if len(numbers) == 7 else _universal_port(words[28 : 28 + numbers[6]])
+        if program and port < 65_536:
             name = "nfs" if program == 100_003 else "sunrpc"
-            transport = 0 if ip_protocol == 6 else 1
-            known.add_endpoint(transport, sender.high, sender.low, numbers[6], name)
+            known.add_endpoint(transport, sender.high, sender.low, port, name)
+
+
+def _universal_port(text: bytes) -> int:
+    """Return the port of an RPC universal address, h1.h2.h3.h4.p1.p2; 0 if it is none."""
+    parts = text.split(b".")[-2:]
+    if len(parts) != 2 or not all(part.isdigit() and len(part) <= 3 for part in parts):
+        return 0
+    return (int(parts[0]) & 0xFF) << 8 | int(parts[1]) & 0xFF
 
 
 def _read_socket_addresses(

@@ -307,7 +307,8 @@ def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tabl
             continue
         if state.transport[slot] == 0 and packets.tcp_flags[row] & 2:
             state.opened[slot] |= np.uint8(1 << side[row])
-            state.sequence[slot, side[row]] = packets.tcp_seq[row] + np.uint32(1)
+            following = (np.int64(packets.tcp_seq[row]) + 1) & 0xFFFFFFFF
+            state.sequence[slot, side[row]] = np.uint32(following)
         header = packets.payload_offset[row] - packets.packet_offset[row]
         total = np.int64(packets.payload_length[row])
         have = min(total, np.int64(packets.captured_length[row]) - header)

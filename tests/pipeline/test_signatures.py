@@ -29,6 +29,14 @@ def test_the_catalogue_has_what_a_cluster_runs() -> None:
     }  # fmt: skip
 
 
+def test_every_protocol_can_be_named() -> None:
+    # By payload, by the decoder, by an announcement.
+    announced = {"gloo", "ftp_data"}
+    for protocol in list_signatures():
+        named = protocol.matches or protocol.decoded or protocol.ip_protocols or protocol.ethertypes
+        assert named or protocol.name in announced, protocol.name
+
+
 def test_own_files_are_added(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN)
     assert [protocol.name for protocol in check_signatures(tmp_path)] == ["house_protocol"]

@@ -1,5 +1,6 @@
 """HTTP/1 and HTTP/2: method, host, path, status, agent, and which service speaks it."""
 
+import contextlib
 import re
 from typing import Final
 
@@ -74,16 +75,30 @@ def extract_http2(request: Head, reply: Head) -> Detail:
         body = data[at + 9 : at + 9 + size]
         if kind == 1:
             skip = (1 if flags & 8 else 0) + (5 if flags & 0x20 else 0)
-            _read_block(detail, body[skip:])
+            # A block that is cut off has said what it could.
+            with contextlib.suppress(ValueError):
+                _read_block(detail, body[skip:])
             break
         at += 9 + size
-    if _GRPC_HUFFMAN in request.first or b"application/grpc" in request.first + reply.first:
+    both = request.first + reply.first
+    if _GRPC_HUFFMAN in both or b"application/grpc" in both:
         detail["service"] = "grpc"
+    for name, plain, coded in _GRPC_SERVICES:
+        if plain in request.first or coded in request.first:
+            detail["service"] = name
     return detail
 
 
 _GRPC_HUFFMAN: Final = bytes.fromhex("1d75d0620d263d4c4d6564")
 """`application/grpc` in HPACK's Huffman code."""
+
+_GRPC_SERVICES: Final = (
+    # Name, the beginning of the path, and the whole octets of its Huffman code.
+    ("gnmi", b"/gnmi.gNMI/", bytes.fromhex("626aa932f369d191")),
+    ("etcd", b"/etcdserverpb.", bytes.fromhex("60a924882d9dcb6571")),
+    ("ray", b"/ray.rpc.", bytes.fromhex("62c1fa5ecac8")),
+    ("kubernetes_cri", b"/runtime.v1.", bytes.fromhex("62cb6a49a92afdc2")),
+)
 
 
 def _read_block(detail: Detail, block: bytes) -> None:

@@ -4,6 +4,7 @@ Initial keys follow from the connection id, so anybody can read these packets. D
 the package `cryptography`; without it only the header is reported.
 """
 
+import contextlib
 import hashlib
 import hmac
 from typing import Any, Final
@@ -46,13 +47,15 @@ def extract_quic(request: Head, reply: Head) -> Detail:
     if DECRYPTS:
         crypto: dict[int, bytes] = {}
         for datagram in request.messages:
-            try:
-                _read_initial(datagram, crypto)
-            except ValueError:
-                continue
+            with contextlib.suppress(ValueError):
+                at = 0
+                while at < len(datagram):
+                    at += _read_initial(datagram[at:], crypto)
         stream = _joined(crypto)
         if len(stream) > 4 and stream[0] == 1:
-            detail.update(describe_client(parse_client_hello(stream[4:]), "q"))
+            hello = parse_client_hello(stream[4:])
+            complete = len(stream) >= 4 + unsigned(stream, 1, 3)
+            detail.update(describe_client(hello, "q", complete=complete))
     return detail
 
 
@@ -84,12 +87,15 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return unsigned(data, at, size) & ((1 << (8 * size - 2)) - 1), at + size
 
 
-def _read_initial(datagram: bytes, crypto: dict[int, bytes]) -> None:
-    """Decrypt the first packet of a datagram if it is an Initial; add its CRYPTO frames."""
+def _read_initial(datagram: bytes, crypto: dict[int, bytes]) -> int:
+    """Decrypt the first packet of a datagram if it is an Initial; add its CRYPTO frames.
+
+    Returns the packet's size; raises ValueError where it is cut or is none that can be read.
+    """
     version = unsigned(datagram, 1, 4)
     initial = 1 if version == 0x6B3343CF else 0
     if datagram[0] & 0x80 == 0 or datagram[0] >> 4 & 3 != initial:
-        return
+        raise ValueError("not an Initial packet")
     salt, labels = _salt(version)
     connection = piece(datagram, 6, datagram[5])
     at = 6 + datagram[5]
@@ -111,7 +117,9 @@ def _read_initial(datagram: bytes, crypto: dict[int, bytes]) -> None:
     sealed = datagram[at + number_size : at + max(length - 16, 0)]
     # GCM is counter mode; the tag is not checked because the packet may be cut.
     plain = _encrypt(algorithms.AES(key), modes.CTR(nonce + b"\0\0\0\2"), sealed)
-    _read_frames(plain, crypto)
+    with contextlib.suppress(ValueError):
+        _read_frames(plain, crypto)
+    return at + length
 
 
 def _encrypt(algorithm: Any, mode: Any, data: bytes) -> bytes:
@@ -125,6 +133,8 @@ def _read_frames(plain: bytes, crypto: dict[int, bytes]) -> None:
         kind = plain[at]
         at += 1
         if kind in (0, 1):
+            # Padding fills most of an Initial.
+            at = len(plain) - len(plain[at:].lstrip(b"\0"))
             continue
         if kind in (2, 3):
             for _ in range(2):

@@ -45,8 +45,8 @@ def extract_tls(request: Head, reply: Head) -> Detail:
     """Return what both directions of a TLS stream say."""
     detail: Detail = {}
     for data in (request.first, reply.first):
-        for kind, body in _messages(handshake_bytes(data)):
-            _read_message(detail, kind, body, transport="t")
+        for kind, body, complete in _messages(handshake_bytes(data)):
+            _read_message(detail, kind, body, "t", complete=complete)
     return detail
 
 
@@ -60,7 +60,7 @@ def extract_dtls(request: Head, reply: Head) -> Detail:
             kind, length = datagram[at + 13], unsigned(datagram, at + 14, 3)
             if unsigned(datagram, at + 19, 3) == 0:
                 body = datagram[at + 25 : at + 25 + length]
-                _read_message(detail, kind, body, transport="d")
+                _read_message(detail, kind, body, "d", complete=len(body) == length)
             at += 13 + size
     return detail
 
@@ -77,21 +77,24 @@ def handshake_bytes(data: bytes) -> bytes:
     return bytes(joined)
 
 
-def _messages(data: bytes) -> list[tuple[int, bytes]]:
-    """Split handshake bytes; the last message may be cut."""
-    found: list[tuple[int, bytes]] = []
+def _messages(data: bytes) -> list[tuple[int, bytes, bool]]:
+    """Split handshake bytes into type, body and whether it is complete: the last may be cut."""
+    found: list[tuple[int, bytes, bool]] = []
     at = 0
     while at + 4 <= len(data) and len(found) < 16:
         size = unsigned(data, at + 1, 3)
-        found.append((data[at], data[at + 4 : at + 4 + size]))
+        body = data[at + 4 : at + 4 + size]
+        found.append((data[at], body, len(body) == size))
         at += 4 + size
     return found
 
 
-def _read_message(detail: Detail, kind: int, body: bytes, transport: str) -> None:
+def _read_message(
+    detail: Detail, kind: int, body: bytes, transport: str, *, complete: bool
+) -> None:
     if kind == 1 and "ja4" not in detail:
         hello = parse_client_hello(body, datagram=transport == "d")
-        detail.update(describe_client(hello, transport))
+        detail.update(describe_client(hello, transport, complete=complete))
     elif kind == 2:
         _read_server_hello(detail, body)
     elif kind == 11:
@@ -100,9 +103,9 @@ def _read_message(detail: Detail, kind: int, body: bytes, transport: str) -> Non
             detail["certificate"] = name
 
 
-def describe_client(hello: ClientHello, transport: str) -> Detail:
-    """Return server name, ALPN and JA4 of a ClientHello; transport t, q or d."""
-    detail: Detail = {"ja4": ja4(hello, transport)}
+def describe_client(hello: ClientHello, transport: str, *, complete: bool) -> Detail:
+    """Return server name, ALPN and, of a complete ClientHello, JA4; transport t, q or d."""
+    detail: Detail = {"ja4": ja4(hello, transport)} if complete else {}
     if hello.server_name:
         detail["sni"] = printable(hello.server_name)
     if hello.alpn:

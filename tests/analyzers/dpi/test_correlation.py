@@ -57,6 +57,17 @@ def test_portmap_reply_names_the_program() -> None:
     assert found(known, 0x0A000002, 2_050, 1) == "nfs"
 
 
+def test_portmap_universal_address_names_the_program() -> None:
+    known = Announcements()
+    call = struct.pack(">13I", 8, 0, 2, 100_000, 3, 3, 0, 0, 0, 0, 100_003, 3, 3) + b"tcp\0"
+    call += struct.pack(">II", 0, 0)
+    text = b"10.0.0.2.8.1"
+    reply = struct.pack(">7I", 8, 1, 0, 0, 0, 0, len(text)) + text
+    known.read("portmap", call, CLIENT, SERVER, 0)
+    known.read("portmap", reply, SERVER, CLIENT, 0)
+    assert found(known, 0x0A000002, 8 << 8 | 1, 0) == "nfs"
+
+
 def test_announcements_expire_and_are_bounded() -> None:
     known = Announcements()
     known.add_endpoint(0, 0, LOW | 5, 6, "gloo")

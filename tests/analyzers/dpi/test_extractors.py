@@ -82,6 +82,12 @@ def test_quic_initial_of_rfc_9001_is_decrypted() -> None:
     assert str(detail["ja4"]).startswith("q13d0211an_")
 
 
+def test_a_cut_client_hello_has_a_name_but_no_fingerprint() -> None:
+    detail = extract_detail("tls", head(client_hello()[:-4]), head())
+    assert detail["sni"] == "example.org"
+    assert "ja4" not in detail
+
+
 def test_certificate_name_is_the_subject() -> None:
     def name(text: bytes) -> bytes:
         return bytes.fromhex("0603550403") + b"\x0c" + bytes([len(text)]) + text
@@ -100,6 +106,19 @@ def test_http_services() -> None:
     assert extract_detail("http", head(s3), head())["service"] == "s3"
     scrape = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
     assert extract_detail("http", head(scrape), head())["service"] == "prometheus"
+
+
+@pytest.mark.parametrize(
+    ("path", "service"),
+    [(b"\x14/gnmi.gNMI/Subscribe", "gnmi"), (bytes.fromhex("8962c1fa5ecac8000000"), "ray")],
+)
+def test_grpc_services(path: bytes, service: str) -> None:
+    block = b"\x83\x86\x44" + path
+    frame = len(block).to_bytes(3, "big") + b"\x01\x04\x00\x00\x00\x01" + block
+    data = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame
+    detail = extract_detail("http2", head(data), head())
+    assert detail["service"] == service
+    assert detail["method"] == "POST"
 
 
 def test_bgp_open_with_four_octet_as() -> None:

@@ -1,6 +1,7 @@
 """The catalogue against nDPI's labels, by the same script that makes the published table."""
 
 import importlib.util
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from fabricscope.errors import CaptureError
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="takes minutes with kernels not compiled"
+)
 def test_agreement_with_ndpi(captures: Path, repository: Path) -> None:
     path = repository / "benchmarks" / "accuracy" / "dpi.py"
     specification = importlib.util.spec_from_file_location("accuracy_dpi", path)
