@@ -16,6 +16,10 @@ BATCH_ROWS: Final = 16_384
 """Rows of one `Packets` batch: about 2.5 MB of columns, which stay in the cache between stages."""
 
 
+_PAGE_BYTES: Final = 4_096
+_STAGGER_BYTES: Final = 320
+
+
 class Packets(NamedTuple):
     """Columns of decoded packets, one row a captured record; owned by the collector and reused.
 
@@ -76,9 +80,25 @@ class Packets(NamedTuple):
 
 
 def allocate_packets(rows: int = BATCH_ROWS) -> Packets:
-    """Return zeroed columns for `rows` packets."""
-    dtypes = (dtype for _, dtype in PACKET_DTYPES)
-    return Packets(*(np.zeros(rows, dtype) for dtype in dtypes))
+    """Return zeroed columns for `rows` packets.
+
+    The columns lie in one block, each begun at another offset within its page: columns that all
+    begin on a page boundary fall into the same few sets of the processor's first cache.
+    """
+    sizes = [rows * np.dtype(dtype).itemsize for _, dtype in PACKET_DTYPES]
+    starts = []
+    end = 0
+    for place, size in enumerate(sizes):
+        start = -(-end // _PAGE_BYTES) * _PAGE_BYTES + place * _STAGGER_BYTES % _PAGE_BYTES
+        starts.append(start)
+        end = start + size
+    block = np.zeros(end, np.uint8)
+    return Packets(
+        *(
+            block[start : start + size].view(dtype)
+            for start, size, (_, dtype) in zip(starts, sizes, PACKET_DTYPES, strict=True)
+        )
+    )
 
 
 def slice_packets(packets: Packets, start: int, stop: int) -> Packets:

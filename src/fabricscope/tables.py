@@ -60,6 +60,10 @@ FLOWS: Final = (
     Column("end", "String", "", "open, idle, active (time-outs) or evicted"),
     *_direction("a_to_b", "from a to b"),
     *_direction("b_to_a", "from b to a"),
+    Column("application", "String", "", "what the payload says it is, empty when unknown"),
+    Column("application_source", "String", "", "payload, handshake, correlation or port"),
+    Column("application_confidence", "Float64", "", "0 to 1"),
+    Column("detail", "String", "", "what the payload says further, as JSON"),
 )
 
 QUEUE_PAIRS: Final = (

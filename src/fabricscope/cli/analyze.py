@@ -25,6 +25,7 @@ class Request:
     active_s: float
     flow_capacity: int
     jobs: int
+    signatures: tuple[str, ...]
     quiet: bool
 
 
@@ -92,6 +93,7 @@ def _analyze(request: Request) -> dict[str, Any]:
         active_s=request.active_s,
         flow_capacity=request.flow_capacity,
         threads=request.jobs or min(os.cpu_count() or 1, 4),
+        signature_dirs=request.signatures,
     )
     with Progress(enabled=not quiet) as progress:
         analysis = analyze(request.captures, options, progress.update)

@@ -72,6 +72,10 @@ def analyze(
     jobs: Annotated[
         int, typer.Option(metavar="N", help="Threads that carry batches; 0: one a core, up to 4.")
     ] = 0,
+    signatures: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIR", help="Folder of your own signature files; may be repeated."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
 ) -> None:
     """Say what is in captures, how healthy their RDMA is, and which packets to look at.
@@ -92,6 +96,7 @@ def analyze(
                 active_s=active_timeout,
                 flow_capacity=flow_capacity,
                 jobs=jobs,
+                signatures=tuple(signatures or ()),
                 quiet=quiet,
             )
         )
@@ -126,6 +131,50 @@ def generate(
     from fabricscope.cli.generate import run
 
     run(recipe, out, seed, settings or [], quiet)
+
+
+signatures_app = typer.Typer(help="The catalogue of protocols.", no_args_is_help=True)
+app.add_typer(signatures_app, name="signatures")
+_OWN_SIGNATURES = typer.Option(
+    "--signatures", metavar="DIR", help="Folder of your own signature files; may be repeated."
+)
+
+
+@signatures_app.command("list")
+def signatures_list(
+    signatures: Annotated[list[str] | None, _OWN_SIGNATURES] = None,
+) -> None:
+    """List every protocol that can be recognised."""
+    from rich.console import Console
+
+    from fabricscope.cli.signatures import show
+
+    show(signatures or [], Console())
+
+
+@signatures_app.command("check")
+def signatures_check(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of signature files.")],
+) -> None:
+    """Check signature files without running them."""
+    from rich.console import Console
+
+    from fabricscope.cli.signatures import check
+
+    check(folder, Console())
+
+
+@signatures_app.command("test")
+def signatures_test(
+    capture: Annotated[str, typer.Argument(metavar="CAPTURE", help=CAPTURE_HELP)],
+    signatures: Annotated[list[str] | None, _OWN_SIGNATURES] = None,
+) -> None:
+    """Say what the signatures make of each flow of a capture."""
+    from rich.console import Console
+
+    from fabricscope.cli.signatures import test
+
+    test(capture, signatures or [], Console())
 
 
 @app.command()

@@ -36,6 +36,8 @@ FLOWS_LIMIT: Final = 10
 QUEUE_PAIRS_LIMIT: Final = 15
 ROWS_LIMIT: Final = 10
 FINDINGS_LIMIT: Final = 20
+BRIEF_LIMIT: Final = 3
+"""Rows of a table and findings in a brief report."""
 FRAMES_LIMIT: Final = 12
 PROTOCOLS_LIMIT: Final = 12
 _LABEL_WIDTH: Final = 20
@@ -46,6 +48,15 @@ def print_report(document: Document, console: Console) -> None:
     screen = Screen(console)
     for section in SECTIONS:
         section(document, screen)
+
+
+def print_brief(document: Document, console: Console) -> None:
+    """Print what matters most of `document`: taps, a few queue pairs, pauses and findings."""
+    screen = Screen(console)
+    _print_taps(document, screen)
+    _print_queue_pairs(document, screen, BRIEF_LIMIT)
+    _print_pause(document, screen)
+    _print_findings(document, screen, BRIEF_LIMIT)
 
 
 def _print_verdict(document: Document, screen: Screen) -> None:
@@ -131,10 +142,10 @@ def _print_flows(document: Document, screen: Screen) -> None:
     _print_table(document, screen, "Flows", FLOWS, flows, FLOWS_LIMIT, total, "most bytes first")
 
 
-def _print_queue_pairs(document: Document, screen: Screen) -> None:
+def _print_queue_pairs(document: Document, screen: Screen, limit: int = QUEUE_PAIRS_LIMIT) -> None:
     pairs = rank_queue_pairs(document)
     note = "most trouble first, then most payload"
-    _print_table(document, screen, "Queue pairs", QUEUE_PAIRS, pairs, QUEUE_PAIRS_LIMIT, note=note)
+    _print_table(document, screen, "Queue pairs", QUEUE_PAIRS, pairs, limit, note=note)
 
 
 def _print_iwarp(document: Document, screen: Screen) -> None:
@@ -164,12 +175,12 @@ def _print_table(
     screen.table(table, unsure=bool(lost_packets(document)))
 
 
-def _print_findings(document: Document, screen: Screen) -> None:
+def _print_findings(document: Document, screen: Screen, limit: int = FINDINGS_LIMIT) -> None:
     findings = rank_findings(document)
     if not findings:
         return
     screen.heading("Findings", f"{len(findings):,}, worst first")
-    for number, finding in enumerate(findings[:FINDINGS_LIMIT], 1):
+    for number, finding in enumerate(findings[:limit], 1):
         severity = str(finding["severity"])
         style = SEVERITY_STYLES.get(severity, "bold")
         screen.line(
@@ -189,8 +200,8 @@ def _print_findings(document: Document, screen: Screen) -> None:
                 screen.line((f"{label:<8}", "dim"), (value, ""), indent=3, hang=8)
         if finding["filter"]:
             screen.line(("filter  ", "dim"), (finding["filter"], ""), indent=3, wrap=False)
-    if len(findings) > FINDINGS_LIMIT:
-        screen.line((f"{len(findings) - FINDINGS_LIMIT:,} more, use --json", "dim"))
+    if len(findings) > limit:
+        screen.line((f"{len(findings) - limit:,} more, use --json", "dim"))
 
 
 def _frames(finding: dict[str, Any]) -> str:

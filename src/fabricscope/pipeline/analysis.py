@@ -16,6 +16,7 @@ from fabricscope.analyzers.pause import PauseTable
 from fabricscope.analyzers.rdma.management import ManagementWatch
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.collectors.decode import decode
+from fabricscope.pipeline.applications import Applications
 from fabricscope.pipeline.sources import (
     FileFacts,
     Progress,
@@ -26,6 +27,8 @@ from fabricscope.pipeline.turns import Turns
 from fabricscope.records import BATCH_ROWS, PROTOCOLS, Packets, allocate_packets
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
     from fabricscope.analyzers.taps.analyzer import TapResult
     from fabricscope.pipeline.several import SeveralTaps
@@ -39,7 +42,8 @@ class Options:
     """What the user may set.
 
     link_rate_gbps: of the tapped links, for the length of pause quanta; idle_s, active_s: flow
-    time-outs, active 0 for none; flow_capacity: flows open at a time; threads: batches in flight.
+    time-outs, active 0 for none; flow_capacity: flows open at a time; threads: batches in flight;
+    signature_dirs: folders of the user's own signatures.
     """
 
     link_rate_gbps: float = 100.0
@@ -47,6 +51,7 @@ class Options:
     active_s: float = 0.0
     flow_capacity: int = 262_144
     threads: int = 2
+    signature_dirs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -57,12 +62,14 @@ class Analysis:
     files: list[FileFacts]
     flows: FlowTable
     closed: list[ClosedFlows]
+    applications: "list[pl.DataFrame]"
     queue_pairs: QueuePairTable
     connections: ConnectionTracker
     pauses: list[dict[str, object]]
     iwarp: "IwarpResult | None"
     taps: "TapResult | None"
     tap_names: list[str]
+    neighbours: list[dict[str, object]]
     unlisted: dict[str, int] = field(default_factory=dict)
 
 
@@ -87,7 +94,9 @@ class _Run:
         self.management = ManagementWatch()
         self.pauses = PauseTable(link_rate_gbps=options.link_rate_gbps)
         self.iwarp: IwarpAnalyzer | None = None
+        self.applications = Applications(options.signature_dirs, options.flow_capacity)
         self.closed: list[ClosedFlows] = []
+        self.named: list[pl.DataFrame] = []
         self.listed = 0
         self.unlisted = {"flows": 0, "packets": 0, "bytes": 0}
         self.ready_to_release: list[np.ndarray] = []
@@ -154,6 +163,8 @@ class _Run:
             self.follow_iwarp(view, packets, flow, side, closed)
             if closed.size:
                 self.keep(self.flows.collect(closed))
+            self.applications.update(view, packets, flow, side)
+            if closed.size:
                 self.ready_to_release.append(closed)
 
     def follow_iwarp(
@@ -177,8 +188,10 @@ class _Run:
 
     def keep(self, closed: ClosedFlows) -> None:
         """Keep flows for the report, up to the bound; past it only their totals."""
+        named = self.applications.close(closed)
         if self.listed < MAX_LISTED_FLOWS:
             self.closed.append(closed)
+            self.named.append(named)
             self.listed += len(closed.slots)
             return
         self.unlisted["flows"] += len(closed.slots)
@@ -199,12 +212,14 @@ class _Run:
             files=self.source.facts(),
             flows=self.flows,
             closed=self.closed,
+            applications=self.named,
             queue_pairs=self.queue_pairs,
             connections=self.management.connections,
             pauses=self.pauses.finish(end_ns),
             iwarp=self.iwarp.finish() if self.iwarp else None,
             taps=None if isinstance(self.source, SingleFile) else self.source.result,
             tap_names=tap_names,
+            neighbours=self.applications.neighbours(),
             unlisted=self.unlisted,
         )
 

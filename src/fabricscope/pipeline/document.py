@@ -50,7 +50,12 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
     """Return the whole document; every number in it comes from the analyzers' tables."""
     counters = analysis.flows.counters
     start_ns = counters["first_ns"]
-    flows = pl.concat([flows_frame(closed, analysis.tap_names) for closed in analysis.closed])
+    flows = pl.concat(
+        [
+            pl.concat([flows_frame(closed, analysis.tap_names), named], how="horizontal")
+            for closed, named in zip(analysis.closed, analysis.applications, strict=True)
+        ]
+    )
     pairs = queue_pairs_frame(analysis.queue_pairs, analysis.tap_names, counters["last_ns"])
     used = directions_with_data(pairs)
     capture = _capture(analysis)
@@ -73,6 +78,7 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
         "pause": _pause(analysis, capture["duration_s"]),
         "timeline": timeline_section(state.timeline, state.timeline_scale, analysis.queue_pairs),
         "distributions": distributions_section(state.packet_sizes, analysis.queue_pairs),
+        "neighbours": analysis.neighbours,
         "traffic_matrix": matrix_section(flows),
         "jobs": [],
         "collectives": [],

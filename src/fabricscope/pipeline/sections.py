@@ -1,5 +1,6 @@
 """The larger sections of the JSON document: flows, queue pairs, series and distributions."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -79,8 +80,12 @@ def flows_section(flows: pl.DataFrame, start_ns: int) -> list[Section]:
             entry[prefix] = {
                 name: rounded(row[f"{prefix}_{column}"]) for column, name in _DIRECTION.items()
             }
-        for name in ("application", "application_source", "behaviour", "confidence", "detail"):
-            entry[name] = rounded(row.get(name))
+        entry["application"] = row["application"] or "unknown"
+        entry["application_source"] = row["application_source"] or None
+        entry["application_confidence"] = rounded(row["application_confidence"])
+        entry["behaviour"] = row.get("behaviour")
+        entry["confidence"] = rounded(row.get("behaviour_confidence"))
+        entry["detail"] = json.loads(row["detail"]) if row["detail"] else None
         section.append(entry)
     return section
 
