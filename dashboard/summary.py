@@ -250,11 +250,15 @@ def describe_tunnel(tunnel: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_evidence(evidence: object) -> str:
-    """Return evidence, which may be a sentence, a list or named values, as one line."""
+    """Return evidence, which may be a sentence, a list or named values, as one line.
+
+    Named values that are not known are left out.
+    """
     if isinstance(evidence, Mapping):
         return ", ".join(
             f"{str(name).replace('_', ' ')} {format_value(value)}"
             for name, value in evidence.items()
+            if value is not None
         )
     if isinstance(evidence, list | tuple):
         return "; ".join(describe_evidence(item) for item in evidence)

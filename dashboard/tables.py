@@ -152,7 +152,7 @@ QUEUE_PAIRS: Final = (
     Column("State", "What the queue pair was doing when the capture ended", _text("state"), False,
            rank=1),
     Column("Type", "Transport service of InfiniBand", _text("service"), False, rank=9),
-    Column("Payload", "Payload bytes, retransmissions left out", _field("payload_bytes",
+    Column("Payload", "Payload bytes, retransmissions included", _field("payload_bytes",
            format_bytes), unsure=True, rank=2),
     Column("Goodput", "Delivered payload per second", _gbps("goodput_gbps"), unsure=True, rank=6),
     Column("Messages", "First to last packet, or single packets", _field("messages"), unsure=True,

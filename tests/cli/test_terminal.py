@@ -6,7 +6,13 @@ import pytest
 from examples.analysis import empty_document, hostile_document, ring_document
 from rich.console import Console
 
-from fabricscope.cli.terminal import QUEUE_PAIRS_LIMIT, print_report
+from fabricscope.cli.terminal import (
+    BRIEF_FINDINGS,
+    BRIEF_ROWS,
+    QUEUE_PAIRS_LIMIT,
+    print_brief,
+    print_report,
+)
 
 
 def _report(document: dict[str, object], width: int = 100, encoding: str = "utf-8") -> str:
@@ -95,3 +101,14 @@ def test_a_single_tap_needs_no_offsets() -> None:
     document = ring_document()
     document["capture"]["taps"] = document["capture"]["taps"][:1]
     assert "Clock offset" not in _report(document)
+
+
+def test_a_brief_report_keeps_the_worst_and_counts_the_rest() -> None:
+    document = ring_document()
+    file = io.StringIO()
+    print_brief(document, Console(file=file, width=100))
+    text = file.getvalue()
+    assert "Totals" not in text
+    assert f"{len(document['queue_pairs']) - BRIEF_ROWS} more, use --json" in text
+    assert f"{len(document['findings']) - BRIEF_FINDINGS} more, use --json" in text
+    assert text.index("CRITICAL") < text.index("WARNING")

@@ -101,3 +101,7 @@ def test_endpoints_bracket_ipv6() -> None:
 )
 def test_evidence_of_any_shape_is_one_line(evidence: object, expected: str) -> None:
     assert summary.describe_evidence(evidence) == expected
+
+
+def test_unknown_evidence_is_left_out() -> None:
+    assert summary.describe_evidence({"naks": 0, "nak_response_us_p50": None}) == "naks 0"

@@ -1,4 +1,4 @@
-"""`fabricscope demo`: shipped captures analyzed, and what is found beside what was put into them."""
+"""`fabricscope demo`: shipped captures analyzed, what is found beside what was put into them."""
 
 import json
 import os
@@ -96,6 +96,7 @@ def run() -> int:
     report = _report_path()
     write_report(document, str(report))
     screen.console.print()
+    screen.console.rule(style="dim", characters="-")
     screen.line((f"The last of these as a page: {_shown(report)} (open it in a browser).", "bold"))
     screen.line((f"Your own:  fabricscope analyze {_shown(CAPTURES)}/pfc-storm.pcap", "bold"))
     return 0
@@ -115,8 +116,8 @@ def _files(folder: Path, show: Demonstration) -> tuple[list[Path], Record]:
     for capture in captures:
         if not capture.is_file():
             raise ConfigError(
-                f"The demo's capture {capture} is missing: make it with "
-                f"'fabricscope generate {show.recipe} {capture}', or check the repository out again."
+                f"The demo's capture {capture} is missing: make it again with "
+                "'python pcaps/make.py', or check the repository out again."
             )
     return captures, truth
 

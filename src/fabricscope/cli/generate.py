@@ -48,8 +48,11 @@ def _is_compiled() -> bool:
     """Tell whether the compiled form of the generator's main loop is on disk and not outdated."""
     from fabricscope.collectors.synthetic.transport import kernels
 
+    stats = getattr(kernels.run, "stats", None)
+    if stats is None:  # NUMBA_DISABLE_JIT is set: nothing will be compiled
+        return True
     source = Path(kernels.__file__)
-    indexes = Path(kernels.run.stats.cache_path).glob("*.run-*.nbi")
+    indexes = Path(stats.cache_path).glob("*.run-*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in indexes)
 
 

@@ -36,8 +36,8 @@ FLOWS_LIMIT: Final = 10
 QUEUE_PAIRS_LIMIT: Final = 15
 ROWS_LIMIT: Final = 10
 FINDINGS_LIMIT: Final = 20
-BRIEF_LIMIT: Final = 3
-"""Rows of a table and findings in a brief report."""
+BRIEF_ROWS: Final = 3
+BRIEF_FINDINGS: Final = 2
 FRAMES_LIMIT: Final = 12
 PROTOCOLS_LIMIT: Final = 12
 _LABEL_WIDTH: Final = 20
@@ -54,9 +54,9 @@ def print_brief(document: Document, console: Console) -> None:
     """Print what matters most of `document`: taps, a few queue pairs, pauses and findings."""
     screen = Screen(console)
     _print_taps(document, screen)
-    _print_queue_pairs(document, screen, BRIEF_LIMIT)
+    _print_queue_pairs(document, screen, BRIEF_ROWS)
     _print_pause(document, screen)
-    _print_findings(document, screen, BRIEF_LIMIT)
+    _print_findings(document, screen, BRIEF_FINDINGS)
 
 
 def _print_verdict(document: Document, screen: Screen) -> None:
