@@ -13,11 +13,10 @@ from fabricscope.analyzers.behaviour.features import describe
 from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.behaviour.kernels import follow_activity, forget
 from fabricscope.analyzers.behaviour.layout import (
-    ACTIVITY_DTYPE,
     CURSOR_FREE_SERIES,
     CURSOR_WITHOUT_SERIES,
-    SERIES_BINS,
     ActivityState,
+    allocate_activity,
 )
 from fabricscope.analyzers.flows import ClosedFlows
 from fabricscope.records import Packets
@@ -30,13 +29,7 @@ class BehaviourAnalyzer:
 
     def __init__(self, flow_capacity: int, *, series: int = DEFAULT_SERIES) -> None:
         """Prepare for slots below `flow_capacity`; `series` flows at a time get a time series."""
-        rows = min(series, flow_capacity)
-        self._state = ActivityState(
-            flows=np.zeros(flow_capacity, ACTIVITY_DTYPE),
-            series=np.zeros((rows, SERIES_BINS), np.int64),
-            free_series=np.arange(rows, dtype=np.int32)[::-1].copy(),
-            cursor=np.array([rows, 0], np.int64),
-        )
+        self._state = allocate_activity(flow_capacity, series)
 
     def update(self, packets: Packets, flow: NDArray[np.int64], side: NDArray[np.uint8]) -> None:
         """Take in a decoded batch; row i is of slot `flow[i]` (-1: none), sent by `side[i]`."""

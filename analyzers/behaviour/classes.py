@@ -102,7 +102,7 @@ PATTERNS: Final = (
         0.95,
         (
             _C("upload_share", 0.6, 0.95),
-            _C("larger_bytes", 256 * KIB, 2 * MIB),
+            _C("larger_bytes", 64 * KIB, 512 * KIB),
             _C("data_bytes_mean", 300, 1000),
             _C("storage_context", 0, 1),
         ),
@@ -190,7 +190,7 @@ PATTERNS: Final = (
         (
             _C("repeats", 2, 5),
             _C("repeat_interval_s", 0.01, 0.1),
-            _C("repeat_steady", 0.2, 0.5),
+            _C("repeat_steady", 0.05, 0.35),
             _C("turns", 0.5, 1),
             _C("larger_bytes", 256 * KIB, 32 * KIB),
             _C("packets", 4, 8),

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 def describe(state: ActivityState, closed: ClosedFlows) -> NDArray[np.void]:
     """Return FEATURE_DTYPE rows for the flows of `closed`; NaN where a feature has no meaning."""
     features = np.zeros(len(closed.slots), FEATURE_DTYPE)
-    activity = state.flows[closed.slots]
+    activity = state.flows[closed.slots].view(np.ndarray)
     _counts(features, closed, activity)
     _turns(features, activity)
     _bursts(features, activity)

@@ -93,3 +93,17 @@ class ActivityState(NamedTuple):
 
 CURSOR_FREE_SERIES: Final = 0
 CURSOR_WITHOUT_SERIES: Final = 1
+
+
+def allocate_activity(flow_capacity: int, series: int) -> ActivityState:
+    """Return empty activity for slots below `flow_capacity`, `series` of them with a time series.
+
+    Records are reached by attribute, so that the kernel also runs uncompiled.
+    """
+    rows = min(series, flow_capacity)
+    return ActivityState(
+        flows=np.zeros(flow_capacity, ACTIVITY_DTYPE).view(np.recarray),
+        series=np.zeros((rows, SERIES_BINS), np.int64),
+        free_series=np.arange(rows, dtype=np.int32)[::-1].copy(),
+        cursor=np.array([rows, 0], np.int64),
+    )
