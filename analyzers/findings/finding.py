@@ -72,13 +72,14 @@ def host_filter(address: str) -> str:
 
 def queue_pair_filter(src: str, dst: str, dest_qp: int, paired_qp: int | None) -> str:
     """Return the display filter for a queue pair, with its other direction when that is known."""
-    numbers = [f"0x{number:06x}" for number in (dest_qp, paired_qp) if number is not None]
+    known = dict.fromkeys(number for number in (dest_qp, paired_qp) if number is not None)
+    numbers = [f"0x{number:06x}" for number in known]
     which = (
         f"infiniband.bth.destqp == {numbers[0]}"
         if len(numbers) == 1
         else f"infiniband.bth.destqp in {{{', '.join(numbers)}}}"
     )
-    return f"{which} && {host_filter(src)} && {host_filter(dst)}"
+    return " && ".join([which, *dict.fromkeys((host_filter(src), host_filter(dst)))])
 
 
 def frames_filter(frames: list[int]) -> str:

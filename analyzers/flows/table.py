@@ -65,8 +65,8 @@ class FlowTable:
         index_size = 1 << (2 * capacity - 1).bit_length()
         self._state = FlowState(
             index=np.zeros(index_size, np.int64),
-            flows=np.zeros(capacity, FLOW_DTYPE),
-            directions=np.zeros(2 * capacity, DIRECTION_DTYPE),
+            flows=np.zeros(capacity, FLOW_DTYPE).view(np.recarray),
+            directions=np.zeros(2 * capacity, DIRECTION_DTYPE).view(np.recarray),
             sketches=np.zeros((2 * sketches, SKETCH_BUCKETS), np.uint32),
             free=np.zeros(capacity, np.int32),
             free_sketches=np.arange(sketches, dtype=np.int32)[::-1].copy(),

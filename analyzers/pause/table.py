@@ -35,7 +35,7 @@ class PauseTable:
     def __init__(self, *, link_rate_gbps: float) -> None:
         """Prepare an empty table; `link_rate_gbps` sets the length of a pause quantum."""
         self.link_rate_gbps = link_rate_gbps
-        self._state = np.zeros((MAX_SOURCES, 9), PAUSE_DTYPE)
+        self._state = np.zeros((MAX_SOURCES, 9), PAUSE_DTYPE).view(np.recarray)
         self._sources = np.zeros((MAX_SOURCES, 2), np.int64)
         self._counters = np.zeros(2, np.int64)
 

@@ -9,15 +9,19 @@ import numpy as np
 from numba import njit
 
 from fabricscope.analyzers.rdma.layout import (
-    CAUSE_IMPLIED,
     EVENT_CNP,
     EVENT_ECN,
+    EVENT_OUT_OF_ORDER,
     EVENT_RESTART,
     GAP,
     IN_ORDER,
     LATE,
+    MISSED,
+    NO_MESSAGE,
+    PAIR_DISTANCE,
     REPEAT,
     RESTART,
+    WINDOW_PSNS,
 )
 from fabricscope.analyzers.rdma.lookup.kernels import (
     answered_direction,
@@ -28,18 +32,25 @@ from fabricscope.analyzers.rdma.messages.kernels import (
     await_answer,
     begin_message,
     complete,
+    drop_oldest,
     end_message,
+    give_up_message,
+    is_last,
+    take_late_message,
 )
 from fabricscope.analyzers.rdma.recovery.kernels import (
     log_event,
     on_expected,
     on_late,
+    on_late_response,
     on_negative_answer,
-    on_read_again,
     on_repeat,
+    on_request_again,
+    on_response_again,
     settle_holes,
 )
 from fabricscope.analyzers.rdma.sequence.kernels import (
+    find_hole,
     mark_seen,
     psn_distance,
     span_of_read,
@@ -60,6 +71,7 @@ _INFINIBAND = PROTOCOLS.index("infiniband")
 _CNP = 0x81
 _UNKNOWN_SERVICE = 255
 _RC = 0
+_UD = 3
 _XRC = 5
 _READ_REQUEST = 12
 _ACKNOWLEDGE = 17
@@ -69,66 +81,119 @@ _ATOMIC_ACKNOWLEDGE = 18
 @njit(cache=True, nogil=True, _nrt=False)
 def _span(qp, tracker, seen):
     """Return how many PSNs the packet stands for; settles what the READ before it reserved."""
-    if tracker.read_length > 0 and tracker.started:
-        jump = psn_distance(seen.psn, tracker.next)
-        if jump > 0:
-            known = span_of_read(np.int64(qp.mtu), np.int64(tracker.read_length), jump + 1)
-            tracker.next = (np.int64(tracker.next) + known - 1) & 0xFFFFFF
+    ahead = np.int64(0)
+    if tracker.started:
+        ahead = psn_distance(seen.psn, tracker.next)
+    if tracker.read_length > 0 and (ahead > 0 or qp.mtu > 0):
+        length = np.int64(tracker.read_length)
+        known = span_of_read(np.int64(qp.mtu), length, ahead + 1)
+        tracker.next = (np.int64(tracker.next) + known - 1) & 0xFFFFFF
         tracker.read_length = 0
     if seen.operation != _READ_REQUEST:
         return np.int64(1)
     if qp.mtu == 0:
-        tracker.read_length = seen.dma_length
+        if ahead >= 0:
+            tracker.read_length = seen.dma_length
         return np.int64(1)
     return span_of_read(np.int64(qp.mtu), seen.dma_length, np.int64(0))
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _start_over(state, qp, seen):
+    """Forget what the old numbers left behind: the queue pair was made anew."""
+    while qp.head >= 0:
+        drop_oldest(qp, state.queue, state.queue_free, state.cursor)
+    qp.restarts += 1
+    qp.open_operation = NO_MESSAGE
+    qp.orphaned = 0
+    qp.recovery = 0
+    qp.nak_pending = 0
+    qp.tail_lost = 0
+    qp.late_run = 0
+    qp.copy_known = 0
+    qp.last_acked = (seen.psn - 1) & 0xFFFFFF
+    for k in range(MISSED):
+        qp.missed[k] = 0
+    log_event(state, EVENT_RESTART, seen, seen.slot, 0, 0, seen.psn, 1, -1, -1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _on_datagram(state, qp, tracker, seen):
+    """Take a UD packet: its sender numbers the packets to all destinations in one sequence."""
+    if qp.dest_qp <= 1:
+        # Management datagrams carry no sequence that means anything.
+        return IN_ORDER
+    what, distance = track(tracker, seen, np.int64(1))
+    tracker.holes = 0
+    if what == REPEAT:
+        on_repeat(state, qp, tracker, seen, distance)
+    elif what == LATE:
+        overtaken = distance - 1
+        qp.out_of_order += 1
+        qp.max_displacement = max(qp.max_displacement, overtaken)
+        log_event(state, EVENT_OUT_OF_ORDER, seen, seen.slot, 0, 0, seen.psn, overtaken, -1, -1)
+    return what
 
 
 @njit(cache=True, nogil=True, _nrt=False)
 def _on_disturbed_data(state, qp, tracker, seen):
     """Take a request packet that is out of order, or comes while packets are sent again.
 
-    Returns whether it is new: not seen at this tap before.
+    Returns what it is to the sequence: only a REPEAT was seen at this tap before.
     """
+    if qp.service == _UD:
+        return _on_datagram(state, qp, tracker, seen)
+    operation = seen.operation
     span = _span(qp, tracker, seen)
-    read = seen.operation == _READ_REQUEST
-    what, distance = track(tracker, seen.psn, span, seen.time_ns, seen.frame)
-    if what == REPEAT or (what == LATE and read):
-        if read:
-            on_read_again(state, qp, seen)
+    asks = operation == _READ_REQUEST or operation == 19 or operation == 20
+    what, distance = track(tracker, seen, span)
+    # A READ may ask again for a part of what an earlier one asked for.
+    part = what == LATE and operation == _READ_REQUEST and find_hole(tracker, seen.psn) < 0
+    if part:
+        what = REPEAT
+    if what == REPEAT:
+        if asks:
+            on_request_again(state, qp, tracker, seen, part)
         else:
             on_repeat(state, qp, tracker, seen, distance)
-        return False
-    if what == LATE:
+    elif what == LATE:
         on_late(state, qp, tracker, seen, distance)
-        return True
-    if what == GAP:
-        qp.gaps += 1
-    elif what == RESTART:
-        qp.restarts += 1
-        log_event(state, EVENT_RESTART, seen, seen.slot, 0, 0, seen.psn, 1, -1, -1)
-    if qp.recovery != 0 or qp.nak_pending != 0 or qp.tail_lost != 0:
-        on_expected(state, qp, tracker, seen)
-    return True
+    else:
+        if what == GAP:
+            qp.gaps += 1
+        elif what == RESTART:
+            _start_over(state, qp, seen)
+        if qp.recovery | qp.nak_pending | qp.tail_lost != 0:
+            on_expected(state, qp, tracker, seen)
+    return what
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _advance_message(qp, seen, messages, queue, free, cursor, counters):
+def _advance_message(qp, seen, late, messages, queue, free, cursor, counters):
     """Take a new request packet that begins or ends a message or asks for an answer."""
     operation = seen.operation
+    reliable = qp.service == _RC or qp.service == _XRC
     start_ns = np.int64(-1)
     ends = False
-    if operation == 0 or operation == 6:
-        begin_message(qp, seen, messages, cursor)
-    elif operation == 1 or operation == 7:
+    if operation == 1 or operation == 7:
         qp.mtu = seen.payload
-        if qp.open_operation == 0:
-            qp.open_bytes += seen.payload
+    elif late:
+        ends, start_ns = take_late_message(qp, seen, messages, cursor)
     else:
-        ends = True
-        qp.tail_lost = 0
-        start_ns = end_message(qp, seen, messages, cursor)
-    asks = seen.flags & RDMA_ACK_REQUEST != 0
-    if (asks or ends) and (qp.service == _RC or qp.service == _XRC):
+        begins = operation == 0 or operation == 6
+        if qp.open_operation != NO_MESSAGE and not is_last(operation):
+            give_up_message(qp, seen, messages, queue, free, cursor, counters, reliable)
+        if begins:
+            begin_message(qp, seen)
+        else:
+            ends = True
+            qp.tail_lost = 0
+            start_ns = end_message(qp, seen, messages, cursor)
+    asks = seen.bits & RDMA_ACK_REQUEST != 0
+    if late and qp.tail >= 0 and psn_distance(seen.psn, queue[qp.tail].psn) <= 0:
+        # The queue is in the order of PSNs; what has a later one waiting is answered with it.
+        return
+    if (asks or ends) and reliable:
         # Atomics are answered by a value and READs by data, whether or not the bit is set.
         asks = (asks or operation == 19 or operation == 20) and operation != _READ_REQUEST
         await_answer(
@@ -147,25 +212,21 @@ def _on_read_response(state, qp, seen):
         qp.mtu = seen.payload
         if requester >= 0:
             state.qps[requester].mtu = seen.payload
-    what, distance = track(tracker, seen.psn, np.int64(1), now, seen.frame)
+    what, distance = track(tracker, seen, np.int64(1))
     if what == GAP and (operation == 13 or operation == 16):
         # A new response need not follow the last one: other requests took the PSNs between.
         tracker.holes -= 1
         what = IN_ORDER
     qp.last_data_ns = now
     if what == REPEAT:
-        if qp.recovery != 0:
-            qp.retransmissions += 1
-            state.timeline[seen.series, 2] += 1
-        else:
-            on_repeat(state, qp, tracker, seen, distance)
+        on_response_again(state, qp, tracker, seen)
         return
     if what == GAP:
         qp.gaps += 1
     elif what == LATE:
-        on_late(state, qp, tracker, seen, distance)
-    elif qp.recovery == CAUSE_IMPLIED and psn_distance(seen.psn, qp.recovery_end) >= 0:
-        qp.recovery = 0
+        on_late_response(state, qp, tracker, seen, distance)
+    elif qp.implied == 1 and psn_distance(seen.psn, qp.implied_end) >= 0:
+        qp.implied = 0
     qp.delivered_bytes += seen.payload
     state.timeline[seen.series, 1] += seen.payload
     qp.last_new_ns = now
@@ -259,6 +320,7 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
         seen.slot = slot
         seen.psn = packets.psn[i]
         seen.tap = packets.tap[i]
+        seen.identity = np.int64(packets.ip_id[i]) & 0xFFFF
         opcode = np.int64(packets.opcode[i])
         if opcode == _CNP:
             qp.operations[24] += 1
@@ -282,6 +344,13 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
                 _on_unpaired_acknowledge(state, qp, seen)
                 continue
             other = qps[other_slot]
+            far = psn_distance(seen.psn, trackers[2 * other_slot].next)
+            if far > PAIR_DISTANCE or far < -PAIR_DISTANCE:
+                # A number that the other direction never had: the connection was made anew.
+                qp.paired = -1
+                other.paired = -1
+                _on_unpaired_acknowledge(state, qp, seen)
+                continue
             other.acked_any = 1
             other.acks += 1
             other.last_acked = seen.psn
@@ -300,7 +369,7 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
         seen.payload = payload
         seen.dma_length = np.int64(packets.dma_length[i])
         seen.immediate = packets.immediate[i]
-        seen.flags = packets.rdma_flags[i]
+        seen.bits = packets.rdma_flags[i]
         qp.payload_bytes += payload
         if qp.data_any == 0:
             qp.data_any = 1
@@ -311,7 +380,7 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
         if operation > 23 or operation == 21:
             continue
         tracker = trackers[2 * slot]
-        new = True
+        what = IN_ORDER
         if (
             seen.psn == np.int64(tracker.next)
             and tracker.started == 1
@@ -320,27 +389,30 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
             and qp.recovery | qp.nak_pending | qp.tail_lost == 0
         ):
             tracker.next = (seen.psn + 1) & 0xFFFFFF
-            mark_seen(tracker, seen.psn, now)
+            mark_seen(tracker, seen.psn, now, seen.identity)
         else:
-            new = _on_disturbed_data(state, qp, tracker, seen)
+            what = _on_disturbed_data(state, qp, tracker, seen)
         qp.last_data_ns = now
-        if not new:
+        if what == REPEAT:
             continue
         qp.delivered_bytes += payload
         timeline[series, 1] += payload
-        if operation == 7 and seen.flags & RDMA_ACK_REQUEST == 0:
+        if operation == 7 and seen.bits & RDMA_ACK_REQUEST == 0:
             qp.mtu = payload
         else:
-            _advance_message(qp, seen, state.messages, queue, free, cursor, state.counters)
+            late = what == LATE
+            _advance_message(
+                qp, seen, late, state.messages, queue, free, cursor, state.counters
+            )
         qp.last_new_ns = now
 
 
 @njit(cache=True, nogil=True, _nrt=False)
 def settle_at_end(state, slots):
-    """Say of the holes that are left what can be said: nothing more will come.
+    """Say of the holes and messages that are left what can be said: nothing more will come.
 
-    READ responses that were never asked for again reached the requester; requests that were never
-    answered stay unresolved.
+    READ responses that were never asked for again reached the requester; requests that were
+    acknowledged reached the responder; others stay unresolved.
     """
     for slot in range(slots):
         qp = state.qps[slot]
@@ -348,11 +420,24 @@ def settle_at_end(state, slots):
             tracker = state.trackers[2 * slot + kind]
             for place in range(np.int64(tracker.holes)):
                 if tracker.hole_network[place] == 0:
-                    if kind == 1:
-                        qp.collector_lost += np.int64(tracker.hole_missing[place])
+                    missing = np.int64(tracker.hole_missing[place])
+                    reach = psn_distance(qp.last_acked, tracker.hole_start[place]) + 1
+                    acked = kind == 1 or (
+                        qp.acked_any == 1 and reach >= np.int64(tracker.hole_length[place])
+                    )
+                    if acked:
+                        qp.collector_lost += missing
                     else:
-                        qp.unresolved_lost += np.int64(tracker.hole_missing[place])
+                        qp.unresolved_lost += missing
             tracker.holes = 0
+        requests = state.trackers[2 * slot]
+        if qp.acked_any == 1 and requests.started == 1 and requests.read_length == 0:
+            unseen = psn_distance(qp.last_acked, requests.next) + 1
+            if 0 < unseen <= WINDOW_PSNS:
+                qp.collector_lost += unseen
+                if qp.open_operation != NO_MESSAGE:
+                    qp.open_operation = NO_MESSAGE
+                    qp.messages += 1
 
 
 @njit(cache=True, nogil=True, _nrt=False)

@@ -49,6 +49,8 @@ NAK_NAMES: Final = (
 WINDOW_WORDS: Final = 64
 WINDOW_PSNS: Final = 64 * WINDOW_WORDS
 TIMES: Final = 64
+IDENTITIES: Final = 256
+MISSED: Final = 4
 HOLES: Final = 8
 SKETCH_BUCKETS: Final = 288
 
@@ -76,8 +78,13 @@ QP_DTYPE: Final = np.dtype(
         ("ecn_marked", "i8"),
         ("messages", "i8"),
         ("open_start_ns", "i8"),
-        ("open_bytes", "i8"),
+        ("open_bytes", "i8"),  # RETH length of a WRITE; payload of the First of a SEND
         ("open_operation", "u1"),  # of the message under way; NO_MESSAGE for none
+        ("open_psn", "u4"),  # of its First
+        ("orphan_psn", "u4"),  # the newest Last whose First was not seen
+        ("orphaned", "u1"),
+        ("missed_at", "u1"),
+        ("missed", "u4", (MISSED,)),  # 1 + PSN of Lasts not seen whose messages are counted
         ("service", "u1"),
         ("transport", "u1"),
         ("recovery", "u1"),  # CAUSE_* while packets are sent again
@@ -88,8 +95,14 @@ QP_DTYPE: Final = np.dtype(
         ("tail_lost", "u1"),  # 1: a time-out found the message open; what ends it was lost
         ("recovery_end", "u4"),  # PSN at which the resent part ends
         ("recovery_at", "u4"),  # PSN sent again last
+        ("implied", "u1"),  # 1: a READ was asked for again; its responses come a second time
+        ("implied_end", "u4"),  # PSN at which these end
         ("late_psn", "u4"),  # PSN that last arrived late without a known reason
-        ("late_known", "u1"),
+        ("late_next", "u4"),  # PSN that was expected then
+        ("late_run", "u4"),  # packets in a row that arrived so
+        ("copy_psn", "u4"),  # PSN that last was taken for a copy
+        ("copy_next", "u4"),  # PSN that was expected then
+        ("copy_known", "u1"),
         ("nak_psn", "u4"),
         ("nak_ns", "i8"),
         ("last_acked", "u4"),
@@ -114,6 +127,7 @@ QP_DTYPE: Final = np.dtype(
         ("max_displacement", "i8"),
         ("restarts", "i8"),
         ("ack_rtt_max_ns", "i8"),
+        ("ack_rtt_min_ns", "i8"),  # 0 while unknown
         ("message_max_ns", "i8"),
         ("message_bytes_max", "i8"),
         ("first_frame", "i8"),
@@ -139,6 +153,7 @@ TRACKER_DTYPE: Final = np.dtype(
         ("holes", "u1"),
         ("window", "u8", (WINDOW_WORDS,)),  # one bit a PSN: seen
         ("times", "i8", (TIMES,)),  # when a PSN was seen last
+        ("identities", "u2", (IDENTITIES,)),  # IP identification that a PSN came with last
         ("hole_start", "u4", (HOLES,)),
         ("hole_length", "u4", (HOLES,)),
         ("hole_missing", "u4", (HOLES,)),
@@ -197,6 +212,7 @@ SEEN_DTYPE: Final = np.dtype(
     [
         ("time_ns", "i8"),
         ("frame", "i8"),
+        ("identity", "i8"),  # low 16 bits of IP identification or flow label
         ("series", "i8"),  # row of the timeline
         ("slot", "i8"),
         ("psn", "i8"),
@@ -206,7 +222,7 @@ SEEN_DTYPE: Final = np.dtype(
         ("immediate", "u4"),
         ("tap", "u2"),
         ("operation", "i8"),
-        ("flags", "u1"),
+        ("bits", "u1"),  # RDMA_* bits; "flags" is a name of NumPy's own
         ("ecn", "u1"),
     ],
     align=True,
@@ -231,11 +247,13 @@ CAUSE_NAK: Final = 1
 CAUSE_RNR: Final = 2
 CAUSE_TIMEOUT: Final = 3
 CAUSE_UNSEEN: Final = 4  # sent again, but the reason was not captured
-CAUSE_IMPLIED: Final = 5  # READ requested again: the requester missed responses
+CAUSE_IMPLIED: Final = 5  # READ or atomic requested again: the answer did not come
 CAUSES: Final = ("", "nak", "rnr", "timeout", "unseen", "implied_nak")
 
 NO_MESSAGE: Final = 255
-RESTART_DISTANCE: Final = 1 << 20
+RESTART_AHEAD: Final = 1 << 18
+RESTART_BEHIND: Final = 1 << 16
+"""PSN jumps past these are a queue pair made anew: no more packets are lost, or under way."""
 TIMEOUT_NS: Final = 1_000_000
 """Silence after which a repetition without a NAK is put down to the ACK time-out. Hardware waits
 4.096 us x 2^n, of which values below 1 ms are not in use; a repetition inside a millisecond
@@ -277,6 +295,7 @@ class RdmaState(NamedTuple):
 QUEUE_LIMIT: Final = 1_024  # entries of one queue pair: more means that its ACKs are not seen
 QUEUE_SCAN: Final = 64  # entries of one queue that an unmatched ACK is compared with
 PAIR_PATIENCE: Final = 64  # unmatched ACKs after which only one in so many is tried (power of 2)
+PAIR_DISTANCE: Final = 1 << 16  # PSNs that an ACK may be away from the next of its direction
 PAIR_SCAN: Final = 256  # queue pairs between two hosts that an unmatched ACK is tried on
 
 IN_ORDER: Final = 0
@@ -285,6 +304,11 @@ LATE: Final = 2
 REPEAT: Final = 3
 RESTART: Final = 4
 """What a PSN is to its tracker: LATE was missing so far, REPEAT was seen before."""
+
+UNKNOWN: Final = 0
+COPY: Final = 1
+RESENT: Final = 2
+"""What a repeated PSN is by its IP identification."""
 
 CURSOR_SLOTS: Final = 0
 CURSOR_QUEUE_FREE: Final = 1

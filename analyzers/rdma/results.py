@@ -14,6 +14,10 @@ from fabricscope.records import PROTOCOLS
 
 STALL_NS: Final = 1_000_000_000
 """Silence until the end of the capture after which an unanswered transfer counts as stalled."""
+STALL_MIN_NS: Final = 200_000
+STALL_TIMES: Final = 20
+"""A message that breaks off in the middle is stalled sooner: after so many times what the slowest
+message or answer of the connection took before, but not sooner than `STALL_MIN_NS`."""
 
 _INFINIBAND: Final = PROTOCOLS.index("infiniband")
 _RELIABLE: Final = (0, 5)
@@ -58,21 +62,26 @@ def _event_quantiles(
 def states_of(table: QueuePairTable, end_ns: int) -> list[str]:
     """Return each direction's state at `end_ns`, the end of the capture.
 
-    failed: a NAK that ends the connection; stalled: a message under way or data unanswered, and
-    silence of at least `STALL_NS` ever since; idle: silent as long, nothing owed; else active.
+    failed: a NAK that ends the connection; stalled: a message broken off, or data unanswered, and
+    silence ever since; idle: silent for `STALL_NS`, nothing owed; else active. Where the mirror
+    is known to have missed packets, a missing answer proves nothing unless there were time-outs.
     """
     qps = table.queue_pairs
     fatal = qps["nak_codes"][:, 1:].sum(axis=1) > 0
-    silent = end_ns - qps["last_ns"] >= STALL_NS
     paired = qps["paired"].astype(np.int64)
-    partner_last = np.where(paired >= 0, qps["last_ns"][np.maximum(paired, 0)], qps["last_ns"])
-    silent &= end_ns - partner_last >= STALL_NS
-    reliable = np.isin(qps["service"], _RELIABLE)
+    other = np.where(paired >= 0, paired, np.arange(len(qps)))
+    silence_ns = end_ns - np.maximum(qps["last_ns"], qps["last_ns"][other])
+    pace_ns = np.maximum(qps["message_max_ns"], qps["ack_rtt_max_ns"])
+    pace_ns = np.maximum(pace_ns, pace_ns[other])
+    patience_ns = np.where(pace_ns > 0, STALL_TIMES * pace_ns, STALL_NS)
+    broken_off = qps["open_operation"] != layout.NO_MESSAGE
+    broken_off &= silence_ns >= np.clip(patience_ns, STALL_MIN_NS, STALL_NS)
+    complete = qps["collector_lost"].sum() == 0
     answered = (qps["acked_any"] == 1) | (paired >= 0)
-    owed = reliable & (
-        (qps["open_operation"] != layout.NO_MESSAGE) | ((qps["queued"] > 0) & answered)
-    )
-    states = np.where(silent, np.where(owed, "stalled", "idle"), "active")
+    unanswered = (qps["queued"] > 0) & answered & (complete | (qps["timeouts"] > 0))
+    silent = silence_ns >= STALL_NS
+    stalled = np.isin(qps["service"], _RELIABLE) & (broken_off | (unanswered & silent))
+    states = np.where(stalled, "stalled", np.where(silent, "idle", "active"))
     return [str(state) for state in np.where(fatal, "failed", states)]
 
 

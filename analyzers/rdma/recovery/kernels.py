@@ -9,6 +9,7 @@ from fabricscope.analyzers.rdma.layout import (
     CAUSE_RNR,
     CAUSE_TIMEOUT,
     CAUSE_UNSEEN,
+    COPY,
     EVENT_COLLECTOR_LOSS,
     EVENT_DUPLICATE,
     EVENT_NAK,
@@ -18,12 +19,18 @@ from fabricscope.analyzers.rdma.layout import (
     EVENT_RNR,
     EVENT_TRANSPORT_ERROR,
     EVENTS_PER_KIND,
+    IDENTITIES,
     NO_MESSAGE,
+    RESENT,
     TIMEOUT_NS,
+    TIMES,
+    UNKNOWN,
 )
 from fabricscope.analyzers.rdma.messages.kernels import complete, mark_resent
 from fabricscope.analyzers.rdma.sequence.kernels import (
+    age_of,
     find_hole,
+    judge_identity,
     psn_distance,
     remove_hole,
     seen_at,
@@ -31,6 +38,7 @@ from fabricscope.analyzers.rdma.sequence.kernels import (
 
 _RC = 0
 _XRC = 5
+_READ_REQUEST = 12
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -68,7 +76,8 @@ def begin_recovery(state, qp, tracker, seen, cause, missed_ns):
     qp.recovery = cause
     qp.recovery_end = tracker.next
     qp.recovery_at = seen.psn
-    qp.late_known = 0
+    qp.late_run = 0
+    qp.copy_known = 0
     response = np.int64(-1)
     if cause == CAUSE_NAK or cause == CAUSE_RNR:
         response = now - qp.nak_ns
@@ -86,8 +95,23 @@ def begin_recovery(state, qp, tracker, seen, cause, missed_ns):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
+def _arrived_late(state, qp, tracker, seen, place, distance):
+    """Count a packet that was overtaken on the way."""
+    frame = tracker.hole_frame[place]
+    waited_ns = seen.time_ns - tracker.hole_ns[place]
+    # `distance` is to the expected PSN, the one after the highest seen.
+    overtaken = distance - 1
+    qp.out_of_order += 1
+    if overtaken > qp.max_displacement:
+        qp.max_displacement = overtaken
+    log_event(
+        state, EVENT_OUT_OF_ORDER, seen, seen.slot, frame, 0, seen.psn, overtaken, waited_ns, -1
+    )
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def on_late(state, qp, tracker, seen, distance):
-    """Judge a packet that fills a hole: sent again after a loss, or overtaken on the way."""
+    """Judge a request packet that fills a hole: sent again after a loss, or overtaken."""
     now = seen.time_ns
     psn = seen.psn
     place = find_hole(tracker, psn)
@@ -95,36 +119,99 @@ def on_late(state, qp, tracker, seen, distance):
         return
     tracker.hole_missing[place] -= 1
     missed_ns = tracker.hole_ns[place]
-    gap_frame = tracker.hole_frame[place]
     reliable = qp.service == _RC or qp.service == _XRC
-    if qp.nak_pending == CAUSE_NAK and psn_distance(psn, qp.nak_psn) >= 0:
-        begin_recovery(state, qp, tracker, seen, CAUSE_NAK, missed_ns)
+    if qp.nak_pending != 0 and psn_distance(psn, qp.nak_psn) >= 0:
+        begin_recovery(state, qp, tracker, seen, qp.nak_pending, missed_ns)
     elif reliable and qp.recovery == 0 and now - max(missed_ns, qp.last_data_ns) >= TIMEOUT_NS:
         begin_recovery(state, qp, tracker, seen, CAUSE_TIMEOUT, missed_ns)
     if tracker.hole_network[place] == 0:
         if qp.recovery != 0:
-            _lost_in_network(state, qp, seen.slot, seen, psn, 1, gap_frame)
+            frame = tracker.hole_frame[place]
+            _lost_in_network(state, qp, seen.slot, seen, psn, 1, frame)
         else:
-            qp.out_of_order += 1
+            _arrived_late(state, qp, tracker, seen, place, distance)
+            follows = psn == (np.int64(qp.late_psn) + 1) & 0xFFFFFF
+            if not follows or qp.late_next != tracker.next:
+                qp.late_run = 0
+            qp.late_run += 1
             qp.late_psn = psn
-            qp.late_known = 1
-            if distance > qp.max_displacement:
-                qp.max_displacement = distance
-            log_event(
-                state,
-                EVENT_OUT_OF_ORDER,
-                seen,
-                seen.slot,
-                gap_frame,
-                0,
-                psn,
-                distance,
-                now - missed_ns,
-                -1,
-            )
+            qp.late_next = tracker.next
     qp.recovery_at = psn
     if tracker.hole_missing[place] == 0:
         remove_hole(tracker, place)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def on_late_response(state, qp, tracker, seen, distance):
+    """Judge a READ response that fills a hole: sent again if its READ was, or overtaken."""
+    place = find_hole(tracker, seen.psn)
+    if place < 0:
+        return
+    tracker.hole_missing[place] -= 1
+    if tracker.hole_network[place] == 0:
+        if qp.implied:
+            frame = tracker.hole_frame[place]
+            _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, frame)
+        else:
+            _arrived_late(state, qp, tracker, seen, place, distance)
+    if tracker.hole_missing[place] == 0:
+        remove_hole(tracker, place)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _cause_without_answer(state, qp, tracker, seen, distance):
+    """Return CAUSE_UNSEEN if a repeated packet was sent again for a reason not captured, else 0.
+
+    What is known to be a copy, or a resend, by its IP identification does not come here unless it
+    begins the resending.
+    """
+    psn = seen.psn
+    if qp.late_run > 0 and qp.late_next == tracker.next:
+        if psn == (np.int64(qp.late_psn) + 1) & 0xFFFFFF:
+            # The packets before filled a hole and this one follows them: a resend, no overtaking.
+            lost = np.int64(qp.late_run)
+            qp.out_of_order -= lost
+            first = (np.int64(qp.late_psn) - lost + 1) & 0xFFFFFF
+            _lost_in_network(state, qp, seen.slot, seen, first, lost, 0)
+            return CAUSE_UNSEEN
+    what = judge_identity(tracker, seen)
+    if what == RESENT:
+        _lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
+        return CAUSE_UNSEEN
+    if what == COPY:
+        return 0
+    if distance > 1 and qp.head >= 0 and qp.paired < 0:
+        if seen.time_ns - state.queue[qp.head].time_ns >= TIMEOUT_NS:
+            # Answers of this connection are not captured at all.
+            return CAUSE_UNSEEN
+    if qp.copy_known and qp.copy_next == tracker.next:
+        if psn == (np.int64(qp.copy_psn) + 1) & 0xFFFFFF:
+            # Two in a row, older than a round trip, and nothing new between them.
+            qp.duplicates -= 1
+            qp.retransmissions += 1
+            state.timeline[seen.series, 2] += 1
+            _lost_in_network(state, qp, seen.slot, seen, np.int64(qp.copy_psn), 1, 0)
+            return CAUSE_UNSEEN
+    return 0
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _is_fresh(qp, tracker, seen):
+    """Tell whether the PSN was seen so short ago that no answer can have asked for it again."""
+    age_ns = age_of(tracker, seen.psn, seen.time_ns)
+    return age_ns >= 0 and qp.ack_rtt_min_ns > 0 and age_ns < qp.ack_rtt_min_ns
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _is_copy_in_recovery(qp, tracker, seen):
+    """Tell copies by the mirror from packets sent again while packets are being sent again."""
+    ahead = psn_distance(seen.psn, qp.recovery_at)
+    if 0 < ahead <= TIMES:
+        return False
+    what = judge_identity(tracker, seen)
+    if what != UNKNOWN:
+        return what == COPY
+    return ahead == 0 or _is_fresh(qp, tracker, seen)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -134,29 +221,67 @@ def on_repeat(state, qp, tracker, seen, distance):
     reliable = qp.service == _RC or qp.service == _XRC
     silence = seen.time_ns - qp.last_data_ns
     back = qp.recovery == 0 or psn_distance(psn, qp.recovery_at) <= 0
-    cause = 0
-    if qp.nak_pending != 0 and psn_distance(psn, qp.nak_psn) >= 0:
+    past_nak = psn_distance(psn, qp.nak_psn) if qp.nak_pending != 0 else np.int64(-1)
+    cause = np.int64(0)
+    copy = not reliable
+    if past_nak == 0:
         cause = np.int64(qp.nak_pending)
-    elif back and reliable and silence >= TIMEOUT_NS:
-        cause = CAUSE_TIMEOUT
-    elif qp.recovery == 0 and reliable:
-        if qp.late_known and psn_distance(psn, qp.late_psn) == 1:
-            # The packet before filled a hole and this one follows it: a resend whose NAK was
-            # not captured, not an overtaking.
-            qp.out_of_order -= 1
-            _lost_in_network(state, qp, seen.slot, seen, np.int64(qp.late_psn), 1, 0)
-            cause = CAUSE_UNSEEN
-        elif qp.paired < 0 and distance > 1:
-            cause = CAUSE_UNSEEN
+    elif reliable and back and silence >= TIMEOUT_NS:
+        cause = np.int64(CAUSE_TIMEOUT)
+        if past_nak > 0:
+            cause = np.int64(qp.nak_pending)
+    elif reliable and past_nak > 0:
+        what = judge_identity(tracker, seen)
+        copy = what == COPY or (what == UNKNOWN and _is_fresh(qp, tracker, seen))
+        if not copy:
+            cause = np.int64(qp.nak_pending)
+    elif reliable and qp.recovery == 0:
+        cause = np.int64(_cause_without_answer(state, qp, tracker, seen, distance))
+        copy = cause == 0
+    elif reliable:
+        copy = _is_copy_in_recovery(qp, tracker, seen)
+    if copy:
+        count_copy(state, qp, tracker, seen)
+        return
     if cause != 0:
         begin_recovery(state, qp, tracker, seen, cause, seen_at(tracker, psn))
-    if qp.recovery != 0 and (cause != 0 or not (back and psn == qp.recovery_at)):
-        qp.retransmissions += 1
-        state.timeline[seen.series, 2] += 1
-        qp.recovery_at = psn
-        return
+    count_resend(state, qp, tracker, seen)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def count_copy(state, qp, tracker, seen):
+    """Count a copy by the mirror, and remember it in case more follow that are none."""
+    qp.copy_known = not _is_fresh(qp, tracker, seen) and qp.ack_rtt_min_ns > 0
+    if judge_identity(tracker, seen) == COPY:
+        qp.copy_known = 0
+    qp.copy_psn = seen.psn
+    qp.copy_next = tracker.next
     qp.duplicates += 1
-    log_event(state, EVENT_DUPLICATE, seen, seen.slot, 0, 0, psn, 1, -1, -1)
+    log_event(state, EVENT_DUPLICATE, seen, seen.slot, 0, 0, seen.psn, 1, -1, -1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def count_resend(state, qp, tracker, seen):
+    """Count a packet sent again; it is what later repetitions are compared with."""
+    qp.retransmissions += 1
+    state.timeline[seen.series, 2] += 1
+    qp.recovery_at = seen.psn
+    behind = -psn_distance(seen.psn, tracker.next)
+    if behind <= TIMES:
+        tracker.times[seen.psn & (TIMES - 1)] = seen.time_ns
+    if behind <= IDENTITIES:
+        tracker.identities[seen.psn & (IDENTITIES - 1)] = seen.identity
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def on_response_again(state, qp, tracker, seen):
+    """Judge a READ response seen before: sent again because its READ was, or copied."""
+    what = judge_identity(tracker, seen)
+    if what == RESENT or (what == UNKNOWN and qp.implied == 1):
+        count_resend(state, qp, tracker, seen)
+    else:
+        qp.duplicates += 1
+        log_event(state, EVENT_DUPLICATE, seen, seen.slot, 0, 0, seen.psn, 1, -1, -1)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -232,6 +357,8 @@ def on_negative_answer(state, slot, seen):
     kind = syndrome >> 5
     before = (seen.psn - 1) & 0xFFFFFF
     qp.acked_any = 1
+    if psn_distance(before, qp.last_acked) > 0:
+        qp.last_acked = before
     complete(qp, state.queue, state.queue_free, state.cursor, before, now)
     settle_holes(state, qp, slot, tracker, before, seen)
     if kind == 1:
@@ -255,27 +382,58 @@ def on_negative_answer(state, slot, seen):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def on_read_again(state, qp, seen):
-    """A READ is requested again: its missing responses were lost in the network."""
-    qp.retransmissions += 1
-    state.timeline[seen.series, 2] += 1
-    if seen.time_ns - qp.last_data_ns >= TIMEOUT_NS:
-        qp.timeouts += 1
-    if qp.paired < 0:
+def on_request_again(state, qp, tracker, seen, part):
+    """Take a READ or atomic that is requested again: the request or its answer was lost.
+
+    part: it asks for a part of an earlier READ, from a PSN on that was no request's before.
+    """
+    silence = seen.time_ns - qp.last_data_ns
+    back = qp.recovery == 0 or psn_distance(seen.psn, qp.recovery_at) <= 0
+    if qp.nak_pending != 0 and psn_distance(seen.psn, qp.nak_psn) >= 0:
+        begin_recovery(state, qp, tracker, seen, qp.nak_pending, np.int64(-1))
+    elif qp.recovery != 0 and not back:
+        # One of the requests that follow the one which was asked for.
+        qp.recovery_at = seen.psn
+    elif not part and judge_identity(tracker, seen) == COPY:
+        count_copy(state, qp, tracker, seen)
         return
+    else:
+        lost = _mark_lost_responses(state, qp, seen)
+        timed_out = silence >= TIMEOUT_NS
+        if timed_out:
+            qp.timeouts += 1
+        begin_recovery(state, qp, tracker, seen, CAUSE_IMPLIED, np.int64(-1))
+        if lost == 0:
+            slot = np.int64(qp.paired)
+            answered = slot >= 0
+            if answered and seen.operation != _READ_REQUEST:
+                answered = qp.acked_any == 1 and psn_distance(seen.psn, qp.last_acked) <= 0
+            elif answered:
+                responses = state.trackers[2 * slot + 1]
+                answered = responses.started and psn_distance(seen.psn, responses.next) < 0
+            if answered:
+                _lost_in_network(state, state.qps[slot], slot, seen, seen.psn, 1, 0)
+            else:
+                _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
+    count_resend(state, qp, tracker, seen)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _mark_lost_responses(state, qp, seen):
+    """Mark the holes in the responses that a repeated READ asks for; return how many packets."""
     slot = np.int64(qp.paired)
+    if slot < 0 or seen.operation != _READ_REQUEST:
+        return np.int64(0)
     other = state.qps[slot]
     tracker = state.trackers[2 * slot + 1]
-    other.recovery = CAUSE_IMPLIED
-    other.recovery_end = tracker.next
-    other.recovery_at = seen.psn
-    found = False
+    other.implied = 1
+    other.implied_end = tracker.next
+    lost = np.int64(0)
     for place in range(np.int64(tracker.holes)):
         start = np.int64(tracker.hole_start[place])
         if tracker.hole_network[place] == 0 and psn_distance(start, seen.psn) >= 0:
             tracker.hole_network[place] = 1
-            found = True
             count = np.int64(tracker.hole_missing[place])
+            lost += count
             _lost_in_network(state, other, slot, seen, start, count, tracker.hole_frame[place])
-    if not found:
-        _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
+    return lost

@@ -7,14 +7,19 @@ import numpy as np
 from numba import njit
 
 from fabricscope.analyzers.rdma.layout import (
+    COPY,
     GAP,
     HOLES,
+    IDENTITIES,
     IN_ORDER,
     LATE,
     REPEAT,
+    RESENT,
     RESTART,
-    RESTART_DISTANCE,
+    RESTART_AHEAD,
+    RESTART_BEHIND,
     TIMES,
+    UNKNOWN,
     WINDOW_PSNS,
     WINDOW_WORDS,
 )
@@ -30,10 +35,11 @@ def psn_distance(later, earlier):
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
-def mark_seen(tracker, psn, now):
-    """Note that `psn` (int64) was seen at `now`."""
+def mark_seen(tracker, psn, now, identity):
+    """Note that `psn` (int64) was seen at `now` with this IP identification (low 16 bits)."""
     tracker.window[(psn >> 6) & (WINDOW_WORDS - 1)] |= _ONE << np.uint64(psn & 63)
     tracker.times[psn & (TIMES - 1)] = now
+    tracker.identities[psn & (IDENTITIES - 1)] = identity
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -87,43 +93,45 @@ def find_hole(tracker, psn):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def track(tracker, psn, span, now, frame):
-    """Take packet `psn` (int64), which stands for `span` PSNs, into the sequence.
+def track(tracker, seen, span):
+    """Take the packet `seen`, which stands for `span` PSNs (int64), into the sequence.
 
     Returns (what, distance): IN_ORDER; GAP and the number of missing PSNs; LATE or REPEAT and how
     far behind the expected PSN; RESTART when the numbers have nothing to do with the old ones.
     """
+    psn = seen.psn
+    now = seen.time_ns
     if tracker.started == 0:
         tracker.started = 1
         tracker.next = (psn + span) & 0xFFFFFF
-        mark_seen(tracker, psn, now)
+        mark_seen(tracker, psn, now, seen.identity)
         return IN_ORDER, np.int64(0)
     distance = psn_distance(psn, tracker.next)
     if distance == 0:
         tracker.next = (psn + span) & 0xFFFFFF
-        mark_seen(tracker, psn, now)
+        mark_seen(tracker, psn, now, seen.identity)
         return IN_ORDER, distance
-    if distance > RESTART_DISTANCE or distance < -RESTART_DISTANCE:
+    if distance > RESTART_AHEAD or distance < -RESTART_BEHIND:
         for word in range(WINDOW_WORDS):
             tracker.window[word] = 0
         tracker.holes = 0
         tracker.next = (psn + span) & 0xFFFFFF
-        mark_seen(tracker, psn, now)
+        mark_seen(tracker, psn, now, seen.identity)
         return RESTART, distance
     if distance > 0:
         for k in range(min(distance, WINDOW_PSNS)):
             missing = psn - 1 - k
             word = (missing >> 6) & (WINDOW_WORDS - 1)
             tracker.window[word] &= ~(_ONE << np.uint64(missing & 63))
-        _add_hole(tracker, np.int64(tracker.next), distance, now, frame)
+        _add_hole(tracker, np.int64(tracker.next), distance, now, seen.frame)
         tracker.next = (psn + span) & 0xFFFFFF
-        mark_seen(tracker, psn, now)
+        mark_seen(tracker, psn, now, seen.identity)
         return GAP, distance
     word = (psn >> 6) & (WINDOW_WORDS - 1)
     bit = _ONE << np.uint64(psn & 63)
     if distance < -WINDOW_PSNS or tracker.window[word] & bit != 0:
         return REPEAT, -distance
-    mark_seen(tracker, psn, now)
+    mark_seen(tracker, psn, now, seen.identity)
     return LATE, -distance
 
 
@@ -136,6 +144,37 @@ def seen_at(tracker, psn):
     if tracker.window[(psn >> 6) & (WINDOW_WORDS - 1)] & (_ONE << np.uint64(psn & 63)) == 0:
         return np.int64(-1)
     return tracker.times[psn & (TIMES - 1)]
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def age_of(tracker, psn, now):
+    """Return how long ago `psn` (int64, seen before) was seen: at least so, if it is far behind.
+
+    -1 when nothing is known.
+    """
+    at_ns = seen_at(tracker, psn)
+    if at_ns < 0:
+        at_ns = tracker.times[np.int64(tracker.next) & (TIMES - 1)]
+        if at_ns == 0:
+            return np.int64(-1)
+    return now - at_ns
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def judge_identity(tracker, seen):
+    """Tell a copy made by a mirror from a packet sent again, by the IP identification.
+
+    A copy has the identification of the original. An equal one proves nothing where the sender
+    gives all packets the same. Returns COPY, RESENT or UNKNOWN.
+    """
+    behind = -psn_distance(seen.psn, tracker.next)
+    if behind <= 0 or behind > IDENTITIES:
+        return UNKNOWN
+    known = tracker.identities[seen.psn & (IDENTITIES - 1)]
+    if known != seen.identity:
+        return RESENT
+    beside = seen.psn + 1 if behind > 1 else seen.psn - 1
+    return COPY if tracker.identities[beside & (IDENTITIES - 1)] != known else UNKNOWN
 
 
 @njit(cache=True, nogil=True, _nrt=False)
