@@ -64,6 +64,9 @@ FLOWS: Final = (
     Column("application_source", "String", "", "payload, handshake, correlation or port"),
     Column("application_confidence", "Float64", "", "0 to 1"),
     Column("detail", "String", "", "what the payload says further, as JSON"),
+    Column("behaviour", "String", "", "what the flow does, by sizes and times; empty when unclear"),
+    Column("behaviour_confidence", "Float64", "", "0 to 1"),
+    Column("behaviour_features", "String", "", "what decided, as name=value"),
 )
 
 QUEUE_PAIRS: Final = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fabricscope.analyzers.behaviour import BehaviourAnalyzer, BehaviourVerdicts, judge
 from fabricscope.analyzers.connection_manager import ConnectionTracker
 from fabricscope.analyzers.flows import ClosedFlows, FlowTable
 from fabricscope.analyzers.pause import PauseTable
@@ -63,6 +64,7 @@ class Analysis:
     flows: FlowTable
     closed: list[ClosedFlows]
     applications: "list[pl.DataFrame]"
+    behaviour: BehaviourVerdicts
     queue_pairs: QueuePairTable
     connections: ConnectionTracker
     pauses: list[dict[str, object]]
@@ -95,6 +97,8 @@ class _Run:
         self.pauses = PauseTable(link_rate_gbps=options.link_rate_gbps)
         self.iwarp: IwarpAnalyzer | None = None
         self.applications = Applications(options.signature_dirs, options.flow_capacity)
+        self.behaviour = BehaviourAnalyzer(options.flow_capacity)
+        self.features: list[np.ndarray] = []
         self.closed: list[ClosedFlows] = []
         self.named: list[pl.DataFrame] = []
         self.listed = 0
@@ -164,6 +168,7 @@ class _Run:
             if closed.size:
                 self.keep(self.flows.collect(closed))
             self.applications.update(view, packets, flow, side)
+            self.behaviour.update(packets, flow, side)
             if closed.size:
                 self.ready_to_release.append(closed)
 
@@ -189,7 +194,10 @@ class _Run:
     def keep(self, closed: ClosedFlows) -> None:
         """Keep flows for the report, up to the bound; past it only their totals."""
         named = self.applications.close(closed)
+        features = self.behaviour.describe(closed)
+        self.behaviour.flow_closed(closed.slots)
         if self.listed < MAX_LISTED_FLOWS:
+            self.features.append(features)
             self.closed.append(closed)
             self.named.append(named)
             self.listed += len(closed.slots)
@@ -213,6 +221,7 @@ class _Run:
             flows=self.flows,
             closed=self.closed,
             applications=self.named,
+            behaviour=judge(np.concatenate(self.features)),
             queue_pairs=self.queue_pairs,
             connections=self.management.connections,
             pauses=self.pauses.finish(end_ns),

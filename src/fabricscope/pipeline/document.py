@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from fabricscope.analyzers.behaviour.contradictions import contradictions
 from fabricscope.analyzers.connection_manager import Direction
 from fabricscope.analyzers.findings import Finding, ranked
 from fabricscope.analyzers.findings import capture as capture_findings
@@ -50,16 +51,11 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
     """Return the whole document; every number in it comes from the analyzers' tables."""
     counters = analysis.flows.counters
     start_ns = counters["first_ns"]
-    flows = pl.concat(
-        [
-            pl.concat([flows_frame(closed, analysis.tap_names), named], how="horizontal")
-            for closed, named in zip(analysis.closed, analysis.applications, strict=True)
-        ]
-    )
+    flows = all_flows(analysis)
     pairs = queue_pairs_frame(analysis.queue_pairs, analysis.tap_names, counters["last_ns"])
     used = directions_with_data(pairs)
     capture = _capture(analysis)
-    findings = ranked(_findings(analysis, pairs, used, capture))
+    findings = ranked(_findings(analysis, flows, pairs, used, capture))
     lost = int(pairs["collector_lost"].sum()) if len(pairs) else 0
     tap_lost = sum(tap["lost_packets"] or 0 for tap in capture["taps"])
     state = analysis.flows.state
@@ -95,6 +91,22 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
             },
         },
     }
+
+
+def all_flows(analysis: Analysis) -> pl.DataFrame:
+    """Return the flow table with what each flow is and does: `records.TABLES["flows"]`."""
+    flows = pl.concat(
+        [
+            pl.concat([flows_frame(closed, analysis.tap_names), named], how="horizontal")
+            for closed, named in zip(analysis.closed, analysis.applications, strict=True)
+        ]
+    )
+    verdicts = analysis.behaviour
+    return flows.with_columns(
+        pl.Series("behaviour", verdicts.behaviour, dtype=pl.String),
+        pl.Series("behaviour_confidence", verdicts.behaviour_confidence, dtype=pl.Float64),
+        pl.Series("behaviour_features", verdicts.behaviour_features, dtype=pl.String),
+    )
 
 
 def _capture(analysis: Analysis) -> dict[str, Any]:
@@ -173,7 +185,11 @@ def _pause(analysis: Analysis, duration_s: float) -> list[dict[str, Any]]:
 
 
 def _findings(
-    analysis: Analysis, pairs: pl.DataFrame, used: set[Direction], capture: dict[str, Any]
+    analysis: Analysis,
+    flows: pl.DataFrame,
+    pairs: pl.DataFrame,
+    used: set[Direction],
+    capture: dict[str, Any],
 ) -> list[Finding]:
     table = analysis.queue_pairs
     path = analysis.files[0].path if analysis.files else ""
@@ -188,6 +204,7 @@ def _findings(
             path,
         ),
         *(iwarp_findings(analysis.iwarp, path) if analysis.iwarp else []),
+        *contradictions(flows),
         *capture_findings.collector_loss(table, pairs, capture["packets"], path),
         *capture_findings.pause(analysis.pauses, duration_s, path),
         *capture_findings.damage(files, analysis.flows.counters),

@@ -83,8 +83,9 @@ def flows_section(flows: pl.DataFrame, start_ns: int) -> list[Section]:
         entry["application"] = row["application"] or "unknown"
         entry["application_source"] = row["application_source"] or None
         entry["application_confidence"] = rounded(row["application_confidence"])
-        entry["behaviour"] = row.get("behaviour")
-        entry["confidence"] = rounded(row.get("behaviour_confidence"))
+        entry["behaviour"] = row["behaviour"] or None
+        entry["behaviour_features"] = row["behaviour_features"]
+        entry["confidence"] = rounded(row["behaviour_confidence"])
         entry["detail"] = json.loads(row["detail"]) if row["detail"] else None
         section.append(entry)
     return section
