@@ -1,0 +1,1 @@
+"""Training jobs and their collective operations, from who sends how much to whom, and when."""

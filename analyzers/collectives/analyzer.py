@@ -1,0 +1,109 @@
+"""The analyzer of training jobs: takes batches, keeps transfers, and recognises at the end.
+
+Memory is bounded: when the list of transfers fills up, neighbours on a channel are joined, first
+those with short pauses between them; what a bound still costs is counted.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.collectives import layout
+from fabricscope.analyzers.collectives.layout import CURSOR_CHANNELS, CURSOR_TRANSFERS
+from fabricscope.analyzers.collectives.recognition import recognise
+from fabricscope.analyzers.collectives.results import CollectiveResult
+from fabricscope.analyzers.collectives.transfers.compaction import join_neighbours
+from fabricscope.analyzers.collectives.transfers.kernels import (
+    close_acks,
+    close_transfer,
+    follow_transfers,
+)
+from fabricscope.analyzers.flows.table import FlowTable
+from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.records import BATCH_ROWS, Packets
+
+FIRST_PAUSE_NS: Final = 1_000
+
+
+class CollectiveAnalyzer:
+    """Jobs and collectives of one run; `update` each batch in order of time, `finish` once."""
+
+    def __init__(
+        self,
+        *,
+        flow_capacity: int = 262_144,
+        queue_pair_capacity: int = 65_536,
+        max_channels: int = layout.MAX_CHANNELS,
+        max_transfers: int = layout.MAX_TRANSFERS,
+    ) -> None:
+        """Prepare empty tables; memory is touched as it is used."""
+        self._state = layout.TransferState(
+            flow_channels=np.zeros(2 * flow_capacity, np.int32),
+            qp_channels=np.zeros(queue_pair_capacity, np.int32),
+            channels=np.zeros(max_channels, layout.CHANNEL_DTYPE),
+            transfers=np.zeros(max_transfers, layout.TRANSFER_DTYPE),
+            cursor=np.zeros(2, np.int64),
+            counters=np.zeros(len(layout.COUNTERS), np.int64),
+        )
+        self._pause_ns = FIRST_PAUSE_NS
+
+    def update(
+        self,
+        packets: Packets,
+        flow: NDArray[np.int64],
+        side: NDArray[np.uint8],
+        queue_pair: NDArray[np.int64],
+        messages: NDArray[np.void] | None = None,
+    ) -> None:
+        """Take in a batch after the flow and the queue-pair table have seen it.
+
+        `messages` is not needed: transfers are cut here by PSN, so that bytes that the mirror
+        missed are counted too; it may be left out.
+        """
+        follow_transfers(self._state, packets, flow, side, queue_pair)
+        spare = self._state.transfers.size - int(self._state.cursor[CURSOR_TRANSFERS])
+        if spare < min(3 * BATCH_ROWS, self._state.transfers.size // 4):
+            self._compact()
+
+    def flow_closed(self, slots: NDArray[np.int64]) -> None:
+        """Forget the channels of flows that ended, before the flow table uses their slots again."""
+        for side in (0, 1):
+            places = 2 * slots + side
+            channels = self._state.flow_channels[places].astype(np.int64) - 1
+            for channel in channels[channels >= 0].tolist():
+                close_transfer(self._state, channel, False)
+            self._state.flow_channels[places] = 0
+
+    def finish(self, flows: FlowTable, queue_pairs: QueuePairTable) -> CollectiveResult:
+        """Recognise jobs and collectives; after this no batch may follow."""
+        for channel in range(int(self._state.cursor[CURSOR_CHANNELS])):
+            close_transfer(self._state, channel, False)
+            close_acks(self._state, channel)
+        return recognise(self.channels, self.transfers, self.counters, queue_pairs)
+
+    @property
+    def channels(self) -> NDArray[np.void]:
+        """CHANNEL_DTYPE records, a direction of a connection each; read only."""
+        return self._state.channels[: self._state.cursor[CURSOR_CHANNELS]]
+
+    @property
+    def transfers(self) -> NDArray[np.void]:
+        """TRANSFER_DTYPE records in the order in which they ended; read only."""
+        return self._state.transfers[: self._state.cursor[CURSOR_TRANSFERS]]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals by the names of `layout.COUNTERS`: what was left out, and what the mirror lost."""
+        return dict(zip(layout.COUNTERS, self._state.counters.tolist(), strict=True))
+
+    def _compact(self) -> None:
+        """Join transfers until at least half of the list is free or pauses of a second are gone."""
+        state = self._state
+        kept = self.transfers
+        while kept.size > state.transfers.size // 2 and self._pause_ns <= 1_000_000_000:
+            kept = join_neighbours(kept, self._pause_ns)
+            self._pause_ns *= 4
+        state.transfers[: kept.size] = kept
+        state.cursor[CURSOR_TRANSFERS] = kept.size
+        state.counters[layout.COUNTERS.index("compactions")] += 1

@@ -1,0 +1,2 @@
+def recognise(channels, transfers, counters, queue_pairs):
+    return None

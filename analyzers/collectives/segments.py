@@ -1,0 +1,166 @@
+"""Cuts a group's events into operations: silences propose, conservation of bytes disposes.
+
+A silence of all ranks together ends an operation only if what was sent since the last one fits an
+algorithm with all ranks in it; else the ranks wait for one of them in the middle, and the parts
+belong together.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.collectives.jobs import Events
+from fabricscope.analyzers.collectives.layout import KIND_ACK, KIND_CONTROL
+from fabricscope.analyzers.collectives.patterns import TOLERANCE, Pattern, pattern_of
+
+MAX_CANDIDATES: Final = 8
+MAX_JOINED: Final = 64
+MAX_ATOMS: Final = 20_000
+RTT_FACTOR: Final = 1.5
+"""Steps of one operation follow each other within a round trip; computing takes longer."""
+
+
+@dataclass
+class Segment:
+    """One operation: event rows `start` to `stop` of the group, its bytes and what they fit."""
+
+    start: int
+    stop: int
+    matrix: NDArray[np.float64]
+    pattern: Pattern | None
+    start_ns: int = 0
+    end_ns: int = 0
+
+
+def silences(events: Events) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows before which nobody sends, and for how long (ns)."""
+    counted = events.kind < KIND_CONTROL
+    if not events.rdma:
+        counted |= events.kind == KIND_CONTROL
+    rows = np.flatnonzero(counted)
+    if rows.size < 2:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    until = np.maximum.accumulate(events.end_ns[rows])
+    gaps = events.start_ns[rows[1:]] - until[:-1]
+    some = gaps > 0
+    return rows[1:][some], gaps[some]
+
+
+def thresholds(gaps: NDArray[np.int64], floor_ns: float) -> list[float]:
+    """Return silences that may separate operations, those set off most clearly first."""
+    lengths = np.unique(gaps[gaps >= 1_000])
+    if lengths.size == 0:
+        return [float("inf")]
+    lower = np.concatenate(([1_000], lengths[:-1]))
+    ratio = lengths / np.maximum(lower, 1)
+    cuts = np.sqrt(lengths.astype(np.float64) * lower)
+    allowed = lengths > floor_ns
+    order = np.argsort(-ratio[allowed], kind="stable")[: MAX_CANDIDATES - 1]
+    chosen = [float(value) for value in np.maximum(cuts[allowed][order], floor_ns)]
+    return [*chosen, float("inf")]
+
+
+def segments_at(
+    events: Events, rows: NDArray[np.int64], gaps: NDArray[np.int64], threshold_ns: float
+) -> list[Segment]:
+    """Return the operations when silences longer than `threshold_ns` may separate them."""
+    bounds = np.concatenate(([0], rows[gaps > threshold_ns], [len(events.kind)]))
+    bounds = bounds[:: max(1, len(bounds) // MAX_ATOMS)] if len(bounds) > MAX_ATOMS else bounds
+    matrices = [
+        events.matrix(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
+    found: list[Segment] = []
+    at = 0
+    while at < len(matrices):
+        total = np.zeros_like(matrices[at])
+        joined = None
+        for end in range(at, min(at + MAX_JOINED, len(matrices))):
+            total = total + matrices[end]
+            pattern = complete_pattern(total)
+            if pattern is not None:
+                joined = Segment(int(bounds[at]), int(bounds[end + 1]), total, pattern)
+                at = end + 1
+                break
+        if joined is None:
+            joined = Segment(int(bounds[at]), int(bounds[at + 1]), matrices[at], None)
+            at += 1
+        found.append(joined)
+    return found
+
+
+def complete_pattern(matrix: NDArray[np.float64]) -> Pattern | None:
+    """Return what the bytes fit when all ranks take part, else None."""
+    pattern = pattern_of(matrix)
+    return pattern if pattern is not None and len(pattern.order) == len(matrix) else None
+
+
+def same_kind(one: Segment, other: Segment) -> bool:
+    """Tell whether two operations are iterations of one collective."""
+    if one.pattern is None or other.pattern is None:
+        return False
+    if (one.pattern.shape, one.pattern.order) != (other.pattern.shape, other.pattern.order):
+        return False
+    largest = max(float(one.matrix.max()), float(other.matrix.max()))
+    return bool(np.abs(one.matrix - other.matrix).max() <= TOLERANCE * largest)
+
+
+def cluster(segments: list[Segment]) -> list[list[Segment]]:
+    """Group operations into collectives, in order of first start."""
+    groups: list[list[Segment]] = []
+    for segment in segments:
+        if segment.pattern is None:
+            continue
+        for group in groups:
+            if same_kind(group[0], segment):
+                group.append(segment)
+                break
+        else:
+            groups.append([segment])
+    return groups
+
+
+def _score(segments: list[Segment], all_bytes: float) -> tuple[float, float]:
+    """Return the part of the bytes that is explained, and how regular the operations are."""
+    groups = cluster(segments)
+    explained = sum(float(s.matrix.sum()) for group in groups for s in group)
+    repeated = sum(len(group) for group in groups if len(group) > 1 or len(groups) == 1)
+    count = sum(len(group) for group in groups)
+    return round(explained / max(all_bytes, 1.0), 1), round(repeated / max(count, 1), 1)
+
+
+def cut(events: Events, rtt_ns: float) -> list[Segment]:
+    """Return the operations of a group; rtt_ns: the round trip where known, else 0."""
+    rows, gaps = silences(events)
+    total = float(events.matrix(0, len(events.kind)).sum())
+    best: list[Segment] = []
+    best_score = (-1.0, -1.0)
+    for threshold in thresholds(gaps, RTT_FACTOR * rtt_ns):
+        found = segments_at(events, rows, gaps, threshold)
+        score = _score(found, total)
+        if score > best_score:
+            best, best_score = found, score
+    for segment in best:
+        _set_times(events, segment)
+    return best
+
+
+def _set_times(events: Events, segment: Segment) -> None:
+    """Set start and end: first to last packet of data, over TCP of control as well."""
+    rows = slice(segment.start, segment.stop)
+    kind = events.kind[rows]
+    starts, ends = events.start_ns[rows], events.end_ns[rows]
+    counted = kind < KIND_CONTROL
+    if not events.rdma:
+        pairs = segment.matrix + segment.matrix.T > 0
+        counted |= (kind == KIND_CONTROL) & pairs[events.src[rows], events.dst[rows]]
+    if not counted.any():
+        counted = kind < KIND_ACK
+    if not counted.any():
+        return
+    segment.start_ns = int(starts[counted].min())
+    segment.end_ns = int(ends[counted].max())
+    answered = (kind == KIND_ACK) & (starts >= segment.start_ns)
+    if answered.any():
+        segment.end_ns = max(segment.end_ns, int(ends[answered].max()))

@@ -1,0 +1,1 @@
+"""From packets to transfers: what one sender hands over without a break, bytes conserved."""
