@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: drop those that were compiled from older sources.
+"""Compiled kernels on disk: drop those that were compiled from older sources, load the rest fast.
 
 Numba's cache looks at the file of a function alone, not at the files that it calls into or takes
 constants from; a kernel whose callee changed would go on running the old code.
@@ -8,7 +8,7 @@ import functools
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _IMPORT: Final = re.compile(r"^from (fabricscope[.\w]*) import", re.MULTILINE)
 
@@ -34,6 +34,29 @@ def forget_outdated(root: Path | None = None) -> int:
                 index.unlink(missing_ok=True)
                 forgotten += 1
     return forgotten
+
+
+def load_without_compiler() -> None:
+    """Let Numba load cached kernels without first setting up its compiler.
+
+    Before it loads anything Numba registers everything that it can compile, which takes a fifth
+    of a second; machine code from the cache needs its run-time library only. A kernel that is not
+    in the cache sets the compiler up by itself. Any other Numba than the one this was written for
+    is left as it is.
+    """
+    import numba
+    from numba.core import caching
+    from numba.core.runtime import rtsys
+
+    if not numba.__version__.startswith("0.68."):
+        return
+
+    def load_overload(cache: Any, signature: Any, context: Any) -> Any:
+        rtsys.initialize(context)
+        with cache._guard_against_spurious_io_errors():
+            return cache._load_overload(signature, context)
+
+    caching.Cache.load_overload = load_overload
 
 
 def _files(folder: str) -> tuple[dict[str, float], dict[str, float]]:

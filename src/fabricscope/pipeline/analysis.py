@@ -17,6 +17,7 @@ from fabricscope.analyzers.pause import PauseTable
 from fabricscope.analyzers.rdma.management import ManagementWatch
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.collectors.decode import decode
+from fabricscope.compiled import load_without_compiler
 from fabricscope.pipeline.applications import Applications
 from fabricscope.pipeline.sources import (
     FileFacts,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
     from fabricscope.analyzers.taps.analyzer import TapResult
     from fabricscope.pipeline.several import SeveralTaps
+
+load_without_compiler()
 
 MAX_LISTED_FLOWS: Final = 200_000
 _TCP: Final = PROTOCOLS.index("tcp")
