@@ -41,14 +41,14 @@ _ACTION: Final = "Look at the flow's packets: a tunnel or an exfiltration may us
 def contradictions(flows: pl.DataFrame) -> list[Finding]:
     """Return a finding for each flow whose behaviour its application does not explain.
 
-    flows: `records.TABLES["flows"]` with `application`, `confidence` (of the application),
+    flows: `records.TABLES["flows"]` with `application`, `application_confidence`,
     `behaviour`, `behaviour_confidence` and `behaviour_features`.
     """
     size = pl.col("a_to_b_bytes") + pl.col("b_to_a_bytes")
     sure = flows.filter(
         pl.col("application").is_in(list(PLAUSIBLE))
         & ~pl.col("behaviour").fill_null("").is_in(["", "congestion_victim"])
-        & (pl.col("confidence") >= MIN_CONFIDENCE)
+        & (pl.col("application_confidence") >= MIN_CONFIDENCE)
         & (pl.col("behaviour_confidence") >= MIN_CONFIDENCE)
         & (size >= MIN_BYTES)
     ).with_columns(size.alias("bytes"))
@@ -72,7 +72,7 @@ def _finding(row: dict[str, Any]) -> Finding:
         _ACTION,
         {
             "application": row["application"],
-            "application_confidence": round(float(row["confidence"]), 3),
+            "application_confidence": round(float(row["application_confidence"]), 3),
             "behaviour": row["behaviour"],
             "behaviour_confidence": round(float(row["behaviour_confidence"]), 3),
             "bytes": int(row["bytes"]),

@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from fabricscope.analyzers.addresses import address_text
-from fabricscope.analyzers.behaviour import BehaviourAnalyzer, BehaviourVerdicts, judge
+from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
+from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.flows import FlowTable
 from fabricscope.collectors.capture.reader import CaptureFile
 from fabricscope.collectors.decode import decode

@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fabricscope.analyzers.behaviour import BehaviourAnalyzer, BehaviourVerdicts, judge
+from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
 from fabricscope.analyzers.behaviour.classes import BEHAVIOURS, PATTERNS
 from fabricscope.analyzers.behaviour.contradictions import PLAUSIBLE, contradictions
+from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.behaviour.layout import FEATURE_DTYPE
 from fabricscope.analyzers.flows import FlowTable
 from fabricscope.pipeline.signatures import list_signatures
@@ -265,7 +266,7 @@ def flow_row(**changes: object) -> dict[str, object]:
     return {
         "src": "10.0.0.1", "dst": "10.0.0.2", "first_frame": 17,
         "a_to_b_bytes": 5_000_000, "b_to_a_bytes": 90_000,
-        "application": "dns", "confidence": 0.95,
+        "application": "dns", "application_confidence": 0.95,
         "behaviour": "bulk_transfer", "behaviour_confidence": 0.8,
         "behaviour_features": "one_way_share=1", **changes,
     }  # fmt: skip
@@ -288,7 +289,7 @@ def test_dns_that_moves_bulk_is_a_contradiction() -> None:
         {"behaviour": "congestion_victim"},
         {"behaviour": None},
         {"behaviour_confidence": 0.2},
-        {"confidence": 0.3},
+        {"application_confidence": 0.3},
         {"a_to_b_bytes": 100, "b_to_a_bytes": 100},
     ],
 )
