@@ -7,10 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.addresses import address_text
-from fabricscope.analyzers.collectives.layout import KIND_ACK, KIND_CONTROL, KIND_IMMEDIATE
+from fabricscope.analyzers.collectives.layout import (
+    CREDIT_BYTES,
+    KIND_ACK,
+    KIND_CONTROL,
+    KIND_IMMEDIATE,
+)
 
 MIN_TCP_BYTES: Final = 4_096
 """A TCP connection that carried less in one direction moved no tensors."""
+
+MIN_RDMA_BYTES: Final = 1_024
+"""Where messages of this size are seen, those as small as a credit carry no tensors."""
 
 MAX_RANKS: Final = 1_024
 
@@ -181,7 +189,13 @@ def _events(
         kind = transfers["kind"]
         # A message of a data channel is data even where what marked it was missed.
         keep = np.where(kind == KIND_ACK, answers[number], carries[number] | (kind == KIND_CONTROL))
-        transfers = transfers[keep]
+        transfers = transfers[keep].copy()
+        # A barrier's bytes beside tensors would only blur where an operation begins.
+        size = transfers["bytes"]
+        if size.max(initial=0) >= MIN_RDMA_BYTES:
+            transfers["kind"][(transfers["kind"] < KIND_CONTROL) & (size <= CREDIT_BYTES)] = (
+                KIND_CONTROL
+            )
     transfers = transfers[np.argsort(transfers["start_ns"], kind="stable")]
     number = transfers["channel"].astype(np.int64)
     return Events(

@@ -1,2 +1,144 @@
-def recognise(channels, transfers, counters, queue_pairs):
-    return None
+"""From transfers to jobs: the order of the steps, read top to bottom."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.collectives.diagnosis import diagnose
+from fabricscope.analyzers.collectives.inputs import checkpoints_of, reads_of
+from fabricscope.analyzers.collectives.jobs import Events, Traffic, sort_out
+from fabricscope.analyzers.collectives.operations import Collective, identify
+from fabricscope.analyzers.collectives.results import CollectiveResult
+from fabricscope.analyzers.collectives.segments import Segment, cluster, cut
+from fabricscope.analyzers.collectives.steps import job_entry
+from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.analyzers.sketch.quantiles import percentile
+
+MIN_EXPLAINED: Final = 0.5
+"""A group of which less fits collectives is no job."""
+
+
+def recognise(
+    channels: NDArray[np.void],
+    transfers: NDArray[np.void],
+    counters: dict[str, int],
+    queue_pairs: QueuePairTable,
+) -> CollectiveResult:
+    """Return the jobs and collectives in transfers (TRANSFER_DTYPE) on channels (CHANNEL_DTYPE)."""
+    result = CollectiveResult(counters=counters)
+    if transfers.size == 0:
+        return result
+    qps = queue_pairs.queue_pairs
+    paired = qps["paired"].astype(np.int64)
+    traffic = sort_out(channels, transfers, paired)
+    ordered: list[tuple[int, dict[str, Any]]] = []
+    for events in traffic.groups:
+        rtt_ns = round_trip_ns(channels, events, qps) if events.rdma else 0.0
+        segments = cut(events, rtt_ns)
+        collectives = _collectives(events, segments)
+        if not collectives or not _is_job(events, collectives):
+            continue
+        stragglers = [diagnose(events, collective, segments) for collective in collectives]
+        number = len(result.jobs)
+        result.jobs.append(job_entry(events, collectives, stragglers, traffic))
+        for collective, straggler in zip(collectives, stragglers, strict=True):
+            first = collective.segments[0].start_ns
+            ordered.append((first, entry(events, collective, straggler, number)))
+    result.collectives.extend(item for _, item in sorted(ordered, key=lambda pair: pair[0]))
+    return result
+
+
+def round_trip_ns(
+    channels: NDArray[np.void], events: Events, qps: NDArray[np.void]
+) -> float:
+    """Return the round trip of the group's queue pairs, both sides of the tap, 0 if unknown.
+
+    A tap sees from data to ACK only the part beyond it; the pair's other direction has the rest.
+    """
+    slots = np.unique(channels["qp"][np.unique(events.channel)]).astype(np.int64)
+    slots = slots[slots >= 0]
+    known = qps["ack_rtt"][slots].sum(axis=1) > 0
+    slots = slots[known]
+    if slots.size == 0:
+        return 0.0
+    part = np.full(len(qps), np.nan)
+    part[slots] = percentile(qps["ack_rtt"][slots], 0.1)
+    other = qps["paired"][slots].astype(np.int64)
+    rest = np.where(other >= 0, part[other], np.nan)
+    both = part[slots] + np.nan_to_num(rest)
+    whole = both[~np.isnan(rest)]
+    return float(whole.min() if whole.size else both.min())
+
+
+def _collectives(events: Events, segments: list[Segment]) -> list[Collective]:
+    found = []
+    for group in cluster(segments):
+        collective = identify(events, group)
+        if collective is not None:
+            found.append(collective)
+    return found
+
+
+def _is_job(events: Events, collectives: list[Collective]) -> bool:
+    """Tell a job from clients and servers: most bytes fit, and more than a star's."""
+    total = float(events.matrix(0, len(events.kind)).sum())
+    explained = sum(float(s.matrix.sum()) for c in collectives for s in c.segments)
+    if explained < MIN_EXPLAINED * total:
+        return False
+    strong = [c for c in collectives if c.operation != "barrier" and not _is_star(c, events)]
+    if not strong:
+        return False
+    if events.rdma:
+        return True
+    # Over TCP anybody may talk to anybody: only what no client and server do makes a job.
+    core = [c for c in strong if c.operation in ("allreduce", "alltoall", "allgather")]
+    return any(c.ranks >= 3 and c.algorithm != "tree" for c in core)
+
+
+def _is_star(collective: Collective, events: Events) -> bool:
+    """Tell whether all bytes go from or to one host, as between a server and its clients."""
+    matrix = collective.segments[0].matrix
+    if collective.operation not in ("broadcast", "reduce") or len(collective.order) < 3:
+        return len(collective.order) < 2
+    used = matrix > 0
+    count = len(collective.order)
+    return bool(used.sum(axis=1).max() == count - 1 or used.sum(axis=0).max() == count - 1)
+
+
+def quantiles(values: NDArray[np.float64]) -> dict[str, float | int]:
+    """Return {p50, p99, max, count}."""
+    return {
+        "p50": round(float(np.percentile(values, 50)), 6),
+        "p99": round(float(np.percentile(values, 99)), 6),
+        "max": round(float(values.max()), 6),
+        "count": len(values),
+    }
+
+
+def entry(
+    events: Events, collective: Collective, straggler: dict[str, Any] | None, job: int
+) -> dict[str, Any]:
+    """Return the JSON object of a collective."""
+    spans = [[s.start_ns, s.end_ns] for s in collective.segments]
+    lengths = np.array([max(end - start, 1) for start, end in spans], np.float64)
+    middle = float(np.median(lengths))
+    algbw = collective.size_bytes * 8 / middle
+    return {
+        "job": job,
+        "operation": collective.operation,
+        "algorithm": collective.algorithm,
+        "ranks": [events.ranks[k] for k in collective.order],
+        "rank_count": collective.ranks,
+        "partial_view": collective.partial,
+        "hub": events.ranks[collective.hub] if collective.hub >= 0 else None,
+        "message_bytes": round(collective.size_bytes),
+        "iterations": len(spans),
+        "duration_ms": quantiles(lengths / 1e6),
+        "algbw_gbps": round(algbw, 4),
+        "busbw_gbps": round(algbw * collective.bus_factor(), 4),
+        "iteration_spans": spans,
+        "straggler": straggler,
+        "confidence": round(collective.confidence, 2),
+        "alternatives": collective.alternatives,
+    }

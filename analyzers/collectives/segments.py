@@ -18,6 +18,10 @@ from fabricscope.analyzers.collectives.patterns import TOLERANCE, Pattern, patte
 MAX_CANDIDATES: Final = 8
 MAX_JOINED: Final = 64
 MAX_ATOMS: Final = 20_000
+RDMA_FLOOR_NS: Final = 5_000
+TCP_FLOOR_NS: Final = 500_000
+"""Shorter silences are those of adapters and of the hosts' schedulers."""
+
 RTT_FACTOR: Final = 1.5
 """Steps of one operation follow each other within a round trip; computing takes longer."""
 
@@ -50,15 +54,14 @@ def silences(events: Events) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def thresholds(gaps: NDArray[np.int64], floor_ns: float) -> list[float]:
     """Return silences that may separate operations, those set off most clearly first."""
-    lengths = np.unique(gaps[gaps >= 1_000])
+    lengths = np.unique(gaps[gaps > floor_ns])
     if lengths.size == 0:
         return [float("inf")]
-    lower = np.concatenate(([1_000], lengths[:-1]))
-    ratio = lengths / np.maximum(lower, 1)
-    cuts = np.sqrt(lengths.astype(np.float64) * lower)
-    allowed = lengths > floor_ns
-    order = np.argsort(-ratio[allowed], kind="stable")[: MAX_CANDIDATES - 1]
-    chosen = [float(value) for value in np.maximum(cuts[allowed][order], floor_ns)]
+    lower = np.maximum(np.concatenate(([floor_ns], lengths[:-1])), 1_000.0)
+    cuts = np.sqrt(lengths * lower)
+    order = np.argsort(-lengths / lower, kind="stable")[:MAX_CANDIDATES]
+    grid = np.geomspace(max(floor_ns, 1_000.0), float(lengths[-1]), MAX_CANDIDATES)[:-1]
+    chosen = [float(value) for value in cuts[order]] + [float(value) for value in grid]
     return [*chosen, float("inf")]
 
 
@@ -74,20 +77,25 @@ def segments_at(
     found: list[Segment] = []
     at = 0
     while at < len(matrices):
-        total = np.zeros_like(matrices[at])
-        joined = None
-        for end in range(at, min(at + MAX_JOINED, len(matrices))):
-            total = total + matrices[end]
-            pattern = complete_pattern(total)
-            if pattern is not None:
-                joined = Segment(int(bounds[at]), int(bounds[end + 1]), total, pattern)
-                at = end + 1
-                break
-        if joined is None:
-            joined = Segment(int(bounds[at]), int(bounds[at + 1]), matrices[at], None)
-            at += 1
-        found.append(joined)
+        stop, total, pattern = at + 1, matrices[at], None
+        if total.any():
+            stop, total, pattern = _join(matrices, at)
+        found.append(Segment(int(bounds[at]), int(bounds[stop]), total, pattern))
+        at = stop
     return found
+
+
+def _join(
+    matrices: list[NDArray[np.float64]], at: int
+) -> tuple[int, NDArray[np.float64], Pattern | None]:
+    """Add up parts from `at` on until all ranks have done theirs; one part if they never have."""
+    total = np.zeros_like(matrices[at])
+    for end in range(at, min(at + MAX_JOINED, len(matrices))):
+        total = total + matrices[end]
+        pattern = complete_pattern(total)
+        if pattern is not None:
+            return end + 1, total, pattern
+    return at + 1, matrices[at], None
 
 
 def complete_pattern(matrix: NDArray[np.float64]) -> Pattern | None:
@@ -122,28 +130,49 @@ def cluster(segments: list[Segment]) -> list[list[Segment]]:
 
 
 def _score(segments: list[Segment], all_bytes: float) -> tuple[float, float]:
-    """Return the part of the bytes that is explained, and how regular the operations are."""
+    """Return which part of the bytes is explained, and how much must be told to explain it.
+
+    Ten iterations of one collective are told by one of them.
+    """
     groups = cluster(segments)
-    explained = sum(float(s.matrix.sum()) for group in groups for s in group)
-    repeated = sum(len(group) for group in groups if len(group) > 1 or len(groups) == 1)
-    count = sum(len(group) for group in groups)
-    return round(explained / max(all_bytes, 1.0), 1), round(repeated / max(count, 1), 1)
+    explained = sum(float(segment.matrix.sum()) for group in groups for segment in group)
+    told = sum(float(group[0].matrix.sum()) for group in groups)
+    return explained / max(all_bytes, 1.0), told / max(all_bytes, 1.0)
 
 
 def cut(events: Events, rtt_ns: float) -> list[Segment]:
     """Return the operations of a group; rtt_ns: the round trip where known, else 0."""
     rows, gaps = silences(events)
     total = float(events.matrix(0, len(events.kind)).sum())
-    best: list[Segment] = []
-    best_score = (-1.0, -1.0)
-    for threshold in thresholds(gaps, RTT_FACTOR * rtt_ns):
-        found = segments_at(events, rows, gaps, threshold)
-        score = _score(found, total)
-        if score > best_score:
-            best, best_score = found, score
+    floor_ns = max(RTT_FACTOR * rtt_ns, RDMA_FLOOR_NS if events.rdma else TCP_FLOOR_NS)
+    tried = [
+        segments_at(events, rows, gaps, threshold) for threshold in thresholds(gaps, floor_ns)
+    ]
+    scores = [_score(segments, total) for segments in tried]
+    most = max(explained for explained, _ in scores)
+    best, least = tried[-1], float("inf")
+    for segments, (explained, told) in zip(tried, scores, strict=True):
+        if explained >= most - 0.02 and told < 0.98 * least:
+            best, least = segments, told
     for segment in best:
         _set_times(events, segment)
-    return best
+    return _attach_openings(best, events)
+
+
+def _attach_openings(segments: list[Segment], events: Events) -> list[Segment]:
+    """Give the notifications of ranks that wait already to the operation that they wait for."""
+    kept: list[Segment] = []
+    for segment in reversed(segments):
+        following = kept[-1] if kept else None
+        if following is not None and following.pattern is not None and not segment.matrix.any():
+            rows = slice(segment.start, segment.stop)
+            pairs = following.matrix + following.matrix.T > 0
+            if pairs[events.src[rows], events.dst[rows]].all():
+                following.start = segment.start
+                following.start_ns = min(segment.start_ns, following.start_ns)
+                continue
+        kept.append(segment)
+    return kept[::-1]
 
 
 def _set_times(events: Events, segment: Segment) -> None:

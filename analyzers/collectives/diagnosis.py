@@ -1,0 +1,2 @@
+def diagnose(events, collective, segments):
+    return None

@@ -1,0 +1,2 @@
+def checkpoints_of(*a): return []
+def reads_of(*a): return []

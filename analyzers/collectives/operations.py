@@ -1,0 +1,166 @@
+"""From patterns to operations: which collective, which algorithm, and how large.
+
+Sizes follow nccl-tests: S is what algbw is computed from (see rdma.md).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from fabricscope.analyzers.collectives.jobs import Events
+from fabricscope.analyzers.collectives.segments import Segment
+from fabricscope.analyzers.collectives.timing import lead
+
+CHAIN_LEAD: Final = 0.5
+"""A rank of a chain is less than half a message ahead of what it received."""
+
+BARRIER_BYTES: Final = 64
+
+MAX_SAMPLED: Final = 32
+
+
+@dataclass
+class Collective:
+    """One collective of a group: its operation and its iterations."""
+
+    operation: str
+    algorithm: str
+    order: tuple[int, ...]
+    ranks: int  # how many, hidden ones included
+    size_bytes: float
+    segments: list[Segment]
+    confidence: float
+    hub: int = -1
+    partial: bool = False
+    alternatives: list[str] = field(default_factory=list)
+
+    def bus_factor(self) -> float:
+        """Return busbw / algbw as nccl-tests define it."""
+        count = max(self.ranks, 1)
+        if self.operation == "allreduce":
+            return 2.0 * (count - 1) / count
+        if self.operation in ("allgather", "reducescatter", "alltoall"):
+            return (count - 1) / count
+        return 1.0
+
+
+def identify(events: Events, segments: list[Segment]) -> Collective | None:
+    """Return what iterations of one pattern are; None where they are no collective."""
+    pattern = segments[0].pattern
+    if pattern is None:
+        return None
+    count = len(pattern.order)
+    edge = float(np.median([s.pattern.edge_bytes for s in segments if s.pattern is not None]))
+    if edge <= BARRIER_BYTES:
+        return Collective("barrier", "unknown", pattern.order, count, 0.0, segments, 0.7)
+    if pattern.shape == "ring" and count == 2:
+        return _two_ranks(events, segments, edge)
+    if pattern.shape == "ring":
+        return _ring(events, segments, edge)
+    if pattern.shape == "line":
+        return _line(events, segments, edge)
+    plain = {
+        "direct": ("alltoall", "direct"),
+        "halving_doubling": ("allreduce", "halving_doubling"),
+        "tree": ("allreduce", "tree"),
+        "out_tree": ("broadcast", "tree"),
+        "in_tree": ("reduce", "tree"),
+        "ring_to_root": ("reduce", "ring"),
+    }[pattern.shape]
+    return Collective(*plain, pattern.order, count, edge, segments, 0.95, hub=pattern.hub)
+
+
+def _largest_lead(
+    events: Events, segments: list[Segment], edges: list[tuple[tuple[int, int], tuple[int, int]]]
+) -> tuple[float, float]:
+    """Return the largest lead and the message size over some iterations and neighbouring edges."""
+    step = max(1, len(segments) // MAX_SAMPLED)
+    samples = [
+        lead(events, segment, before, edge)
+        for segment in segments[::step]
+        for before, edge in edges
+    ]
+    return max(s[0] for s in samples), float(np.median([s[1] for s in samples]))
+
+
+def _ring(events: Events, segments: list[Segment], edge: float) -> Collective:
+    assert segments[0].pattern is not None
+    order = segments[0].pattern.order
+    count = len(order)
+    edges = [
+        ((order[k - 2], order[k - 1]), (order[k - 1], order[k])) for k in range(count)
+    ]
+    ahead, _ = _largest_lead(events, segments, edges)
+    gathered = edge / (count - 1)
+    if ahead > 0.75 * gathered:
+        size = edge * count / (count - 1)
+        return Collective(
+            "allgather", "ring", order, count, size, segments, 0.7, alternatives=["reducescatter"]
+        )
+    size = edge * count / (2 * (count - 1))
+    sure = 0.98 if ahead > 0.3 * gathered else 0.85
+    return Collective("allreduce", "ring", order, count, size, segments, sure)
+
+
+def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collective:
+    """Between two ranks a ring sends both ways at once, a tree down after up."""
+    one, other = (0, 1), (1, 0)
+    step = max(1, len(segments) // MAX_SAMPLED)
+    leads = [
+        (lead(events, s, one, other), lead(events, s, other, one)) for s in segments[::step]
+    ]
+    message = float(np.median([value[1] for pair in leads for value in pair]))
+    least = float(np.median([min(first[0], second[0]) for first, second in leads]))
+    most = max(max(first[0], second[0]) for first, second in leads)
+    if least < CHAIN_LEAD * message:
+        hub = 1 if sum(a[0] > b[0] for a, b in leads) * 2 > len(leads) else 0
+        return Collective("allreduce", "tree", (hub, 1 - hub), 2, edge, segments, 0.8, hub=hub)
+    if most > 0.75 * edge:
+        return Collective(
+            "allgather", "ring", (0, 1), 2, 2 * edge, segments, 0.6, alternatives=["reducescatter"]
+        )
+    return Collective("allreduce", "ring", (0, 1), 2, edge, segments, 0.9)
+
+
+def _line(events: Events, segments: list[Segment], edge: float) -> Collective | None:
+    """A chain passes on what it received; a ring seen in part runs ahead by a chunk."""
+    assert segments[0].pattern is not None
+    order = segments[0].pattern.order
+    count = len(order)
+    if count < 3:
+        return None
+    edges = [
+        ((order[k - 1], order[k]), (order[k], order[k + 1])) for k in range(1, count - 1)
+    ]
+    ahead, message = _largest_lead(events, segments, edges)
+    if ahead >= CHAIN_LEAD * min(message, edge / (2 * (count - 1))):
+        return _partial_ring(segments, order, edge, max(ahead, message))
+    overlap = any(
+        lead(events, s, after, before)[0] < edge - 1.5 * message
+        for s in segments[:MAX_SAMPLED]
+        for before, after in edges
+    )
+    if overlap and events.rdma:
+        return Collective(
+            "broadcast", "ring", order, count, edge, segments, 0.7, order[0], False, ["p2p"]
+        )
+    return Collective("p2p", "direct", order, count, edge, segments, 0.85)
+
+
+def _partial_ring(
+    segments: list[Segment], order: tuple[int, ...], edge: float, chunk: float
+) -> Collective:
+    """The tap misses some ranks: their number follows from the chunks that an edge carries."""
+    chunks = max(2, round(edge / chunk))
+    count = chunks // 2 + 1
+    if chunks % 2 == 0 and count >= len(order):
+        size = edge * count / (2 * (count - 1))
+        return Collective(
+            "allreduce", "ring", order, count, size, segments, 0.8, partial=count != len(order)
+        )
+    count = max(chunks + 1, len(order))
+    size = edge * count / (count - 1)
+    return Collective(
+        "allgather", "ring", order, count, size, segments, 0.5, -1, True, ["reducescatter"]
+    )
