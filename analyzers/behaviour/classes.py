@@ -1,4 +1,4 @@
-"""The behaviours and what each is known by: a table of conditions on features, no code.
+"""What each behaviour is known by: a table of conditions on features, no code.
 
 A condition is 0 at `absent`, 1 at `full` and runs between them, by ratio where both are positive.
 A pattern is as true as its weakest condition, times its weight; a behaviour as true as its best
@@ -7,20 +7,6 @@ pattern. The numbers are orders of magnitude of the behaviour itself (a person w
 """
 
 from typing import Final, NamedTuple
-
-BEHAVIOURS: Final = (
-    "collective_burst",
-    "checkpoint_write",
-    "dataset_read",
-    "bulk_transfer",
-    "streaming",
-    "request_response",
-    "periodic_control",
-    "interactive",
-    "scan",
-    "congestion_victim",
-    "idle",
-)
 
 
 class Condition(NamedTuple):

@@ -5,8 +5,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fabricscope.analyzers.behaviour.classes import BEHAVIOURS, PATTERNS, Condition
+from fabricscope.analyzers.behaviour.classes import PATTERNS, Condition
 from fabricscope.analyzers.behaviour.relations import Relations, relate
+from fabricscope.analyzers.behaviours import BEHAVIOURS
 
 RANK_SCORE: Final = 0.7  # of collective_burst, from which on both hosts count as ranks
 MIN_SCORE: Final = 0.15  # below it nothing is said
@@ -25,7 +26,7 @@ Bools = NDArray[np.bool_]
 class BehaviourVerdicts(NamedTuple):
     """One entry a flow, in the order of the features.
 
-    behaviour: of `classes.BEHAVIOURS`, "" where nothing fits; behaviour_confidence: its score less
+    behaviour: of `BEHAVIOURS`, "" where nothing fits; behaviour_confidence: its score less
     a quarter of the runner-up's, 0 to 1; behaviour_features: what decided, as `name=value`, the
     unit at the end of the name.
     """

@@ -6,6 +6,7 @@ the same subject is given once a run, and each rule has a bound; both are counte
 
 import functools
 import ipaddress
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -154,7 +155,10 @@ class Policy:
 
 
 def _short(value: Any) -> Any:
-    return value[:MAX_TEXT] if isinstance(value, str) else value
+    """Return a value that fits into an alert: texts cut, numbers that JSON has no word for gone."""
+    if isinstance(value, str):
+        return value[:MAX_TEXT]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def with_subject(frame: pl.DataFrame, table: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from fabricscope.analyzers.behaviour.classes import BEHAVIOURS
+from fabricscope.analyzers.behaviours import BEHAVIOURS
 from fabricscope.analyzers.findings.finding import SEVERITIES
 from fabricscope.analyzers.policy.metrics import metrics_of, texts_of
 from fabricscope.errors import ConfigError

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
-from fabricscope.analyzers.behaviour.classes import BEHAVIOURS, PATTERNS
+from fabricscope.analyzers.behaviour.classes import PATTERNS
 from fabricscope.analyzers.behaviour.contradictions import PLAUSIBLE, contradictions
 from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.behaviour.layout import FEATURE_DTYPE
+from fabricscope.analyzers.behaviours import BEHAVIOURS
 from fabricscope.analyzers.flows import FlowTable
 from fabricscope.pipeline.signatures import list_signatures
 from fabricscope.records import IPV4_PREFIX_LO, Packets, allocate_packets

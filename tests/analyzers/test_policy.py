@@ -124,6 +124,14 @@ def test_alert_says_what_the_rule_looked_at() -> None:
     assert alert.destinations == ("log",)
 
 
+def test_texts_are_cut_and_odd_numbers_dropped() -> None:
+    text = alerting("", "application = '*'\nrate_gbps = { min = 0 }")
+    rows = [flow(application="x" * 9_000, a_to_b_bytes=float("inf"))]
+    (alert,) = Policy(parse_rules(text, "f")).apply({"flows": pl.DataFrame(rows)}).alerts
+    assert len(alert.values["application"]) == 256
+    assert alert.values["rate_gbps"] is None
+
+
 def test_missing_columns_and_tables_are_told() -> None:
     policy = Policy(parse_rules(rule_text(), "rules.toml"))
     outcome = policy.apply({"flows": pl.DataFrame([flow()]).drop("application")})
