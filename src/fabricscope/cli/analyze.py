@@ -1,5 +1,6 @@
 """`fabricscope analyze`: options checked, analysis run, results written."""
 
+import gc
 import json
 import os
 import sys
@@ -87,6 +88,8 @@ def _analyze(request: Request) -> dict[str, Any]:
             "fabricscope: compiling the kernels for this machine, once; this takes about a minute",
             file=sys.stderr,
         )
+    gc.freeze()
+    gc.enable()
     options = Options(
         link_rate_gbps=request.link_rate_gbps,
         idle_s=request.idle_s,

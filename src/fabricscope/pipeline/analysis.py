@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from fabricscope.analyzers.behaviour import BehaviourAnalyzer, BehaviourVerdicts, judge
+from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
+from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.connection_manager import ConnectionTracker
 from fabricscope.analyzers.flows import ClosedFlows, FlowTable
 from fabricscope.analyzers.pause import PauseTable
