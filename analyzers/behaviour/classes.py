@@ -3,7 +3,7 @@
 A condition is 0 at `absent`, 1 at `full` and runs between them, by ratio where both are positive.
 A pattern is as true as its weakest condition, times its weight; a behaviour as true as its best
 pattern. The numbers are orders of magnitude of the behaviour itself (a person waits for more than
-50 ms, a checkpoint is at least a megabyte), not of any capture.
+50 ms, a heartbeat carries a few kilobytes), not of any capture.
 """
 
 from typing import Final, NamedTuple

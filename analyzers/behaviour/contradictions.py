@@ -67,7 +67,7 @@ def _finding(row: dict[str, Any]) -> Finding:
         "warning",
         "behaviour_contradicts_application",
         subject,
-        f"{subject} is {row['application']} by its payload and a {behaviour} by its behaviour: "
+        f"{subject} is {row['application']} by its payload but behaves like {behaviour}: "
         f"{row['bytes']:,} bytes ({row['behaviour_features']}).",
         _ACTION,
         {

@@ -75,7 +75,7 @@ def relate(features: NDArray[np.void]) -> Relations:
     object_repeats = np.where(transfer, np.bincount(objects)[objects], 0)
     readers = np.where(transfer, _distinct(objects, a_host)[objects], 0)
 
-    fruitless, share = _fruitless(features, a_host)
+    fruitless, share = _fruitless(features, a_host, b_host)
     return Relations(
         a_host,
         b_host,
@@ -151,13 +151,19 @@ def _distinct(cluster: Ints, host: Ints) -> Ints:
     return np.bincount(pairs[:, 0], minlength=int(cluster.max(initial=0)) + 1)
 
 
-def _fruitless(features: NDArray[np.void], a_host: Ints) -> tuple[Ints, Floats]:
-    """Return attempts without an answer worth the name by source, and their share of its flows."""
+def _fruitless(features: NDArray[np.void], a_host: Ints, b_host: Ints) -> tuple[Ints, Floats]:
+    """Return attempts without an answer worth the name by source, and their share of its flows.
+
+    Requests that nobody answers are attempts once a target: a server that is away is no scan.
+    """
     packets = features["a_packets"] + features["b_packets"]
     vain = (features["b_payload_bytes"] == 0) & (packets <= FRUITLESS_PACKETS)
+    asks = vain & (features["a_payload_bytes"] > 0)
     total = np.bincount(a_host)
-    attempts = np.bincount(a_host, weights=vain, minlength=len(total)).astype(np.int64)
-    share = attempts / np.maximum(total, 1)
+    bare = np.bincount(a_host, weights=vain & ~asks, minlength=len(total)).astype(np.int64)
+    targets = np.unique(np.stack([a_host[asks], b_host[asks]], axis=1), axis=0)[:, 0]
+    attempts = bare + np.bincount(targets, minlength=len(total))
+    share = np.bincount(a_host, weights=vain, minlength=len(total)) / np.maximum(total, 1)
     return np.where(vain, attempts[a_host], 0), np.where(vain, share[a_host], 0.0)
 
 

@@ -163,6 +163,10 @@ def test_probes_of_many_hosts_are_a_scan() -> None:
     assert set(behaviours(*probes)) == {"scan"}
 
 
+def test_unanswered_requests_to_one_server_are_no_scan() -> None:
+    assert "scan" not in behaviours(*[[(0.3 * k, 1, 2, 40)] for k in range(60)])
+
+
 def test_paced_packets_are_a_stream() -> None:
     voice = [(0.02 * k + side * 0.007, 1 + side, 2 - side, 172)
              for k in range(1_500) for side in (0, 1)]  # fmt: skip
