@@ -171,12 +171,14 @@ UNSEEN: Final[dict[str, tuple[str, ...]]] = {
     # The truth takes the answers to atomics for data, the analyzer for acknowledgements.
     "none-atomic": ("ecn_capable",),
     "loss-of-atomics": ("ecn_capable", "retransmissions"),
+    # Responses that are lost again when they come a second time leave nothing to see.
+    "loss-of-responses-before-tap": ("network_lost", "retransmissions"),
 }
 
 
 def run(folder: Path, content: Mapping[str, Any]) -> tuple[Row, Row]:
     """Generate a recipe in `folder` and analyze it; returns (document, truth)."""
-    capture = {"snaplen": 160} | content.get("capture", {})
+    capture = {"snaplen": 512} | content.get("capture", {})
     transport = {"initial_psn": 0xFFFFB0} | content.get("transport", {})
     recipe = Recipe(
         name="test", **{**content, "capture": capture, "transport": transport}
@@ -295,3 +297,114 @@ def test_fault_is_found(fault: str, wrapper: str, tmp_path: Path) -> None:
     assert all(math.isfinite(number) for number in all_numbers(document))
 
 
+
+
+def mirror(**what: Any) -> Part:
+    return {"kind": "mirror_loss"} | what
+
+
+@pytest.mark.parametrize("wrapper", ["ipv4", "ipv6", "erspan2", "vxlan6", "roce-v1"])
+@pytest.mark.parametrize("where", ["uplink", "fabric"])
+def test_a_nak_that_the_mirror_missed(where: str, wrapper: str, tmp_path: Path) -> None:
+    """The repetition itself tells the loss, though nothing says why it came."""
+    content = merged(bulk(loss(where, 57, 130)), WRAPPERS[wrapper])
+    _, truth = run(tmp_path, content)
+    frames = truth["taps"][0]["frames"]["nak"]
+    content["faults"] = [*content["faults"], mirror(frames=frames)]
+    document, truth = run(tmp_path, content)
+    assert truth["taps"][0]["capture_lost_packets"] == 2
+    check_table(document, truth)
+    assert {finding["kind"] for finding in document["findings"]} == {"network_loss"}
+
+
+@pytest.mark.parametrize("wrapper", ["ipv4", "ipv6", "erspan2"])
+def test_faults_together(wrapper: str, tmp_path: Path) -> None:
+    """Loss in the network, marks and copies on several queue pairs, each put down to its cause."""
+    content = merged(
+        {
+            "network": {"hosts": 4},
+            "workloads": [WRITE | {"pairs": [(0, 1), (1, 2), (2, 3), (3, 0)]}],
+            "faults": [
+                loss("uplink", 20, 77) | {"flow": {"src": 0}},
+                loss("fabric", 33, 121) | {"flow": {"src": 1}},
+                {"kind": "rnr", "message": 9, "flow": {"src": 2}},
+                {"kind": "ce", "where": "uplink", "ratio": 0.1, "flow": {"src": 3}},
+                {"kind": "pfc", "host": 3, "start_us": 30.0, "duration_us": 20.0},
+            ],
+        },
+        WRAPPERS[wrapper],
+    )
+    document, truth = run(tmp_path, content)
+    check_table(document, truth)
+    assert {finding["kind"] for finding in document["findings"]} == {
+        "network_loss",
+        "receiver_not_ready",
+        "congestion",
+        "pause",
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wrapper", ["ipv4", "ipv6"])
+def test_mirror_loss_is_never_taken_for_network_loss(
+    wrapper: str, seed: int, tmp_path: Path
+) -> None:
+    content = {
+        "seed": seed,
+        "workloads": [RING | {"iterations": 6}],
+        "faults": [mirror(ratio=0.01)],
+    }
+    document, truth = run(tmp_path, merged(content, WRAPPERS[wrapper]))
+    check_table(document, truth, skip=("collector_lost",))
+    [tap] = truth["taps"]
+    data = [row for row in tap["lost_by_mirror"] if row["opcode"] != 17]
+    found = sum(row["collector_lost"] for row in document["queue_pairs"])
+    assert found == len(data)
+    assert {finding["kind"] for finding in document["findings"]} == {"collector_loss"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wrapper", ["ipv4", "ipv6"])
+def test_network_loss_under_mirror_loss(wrapper: str, seed: int, tmp_path: Path) -> None:
+    """Both at once: what the mirror missed behind a loss, and saw when it was sent again, blurs."""
+    content = {
+        "seed": seed,
+        "workloads": [WRITE | {"messages": 200}],
+        "faults": [loss("uplink", 100, 500, 900, 1300), mirror(ratio=0.01)],
+    }
+    document, truth = run(tmp_path, merged(content, WRAPPERS[wrapper]))
+    [tap] = truth["taps"]
+    [pair] = [row for row in document["queue_pairs"] if row["messages"]]
+    data = [row for row in tap["lost_by_mirror"] if row["opcode"] != 17]
+    blurred = pair["network_lost"] - 4
+    assert 0 <= blurred <= 4
+    assert len(data) - 8 <= pair["collector_lost"] + blurred <= len(data)
+    assert pair["timeouts"] == 0
+    assert pair["duplicates"] <= 1
+    assert {f["kind"] for f in document["findings"]} >= {"network_loss", "collector_loss"}
+
+
+@pytest.mark.parametrize("wrapper", ["ipv4", "ipv6"])
+def test_several_taps_find_the_loss_between_them(wrapper: str, tmp_path: Path) -> None:
+    taps = [
+        {"name": "leaf0", "place": "leaf", "hosts": [0, 1]},
+        {"name": "leaf1", "place": "leaf", "hosts": [2, 3], "offset_us": 350.0},
+    ]
+    content = {
+        "network": {"hosts": 4},
+        "capture": {"taps": taps},
+        "workloads": [WRITE | {"pairs": [(0, 2), (3, 1)], "messages": 100}],
+        "faults": [loss("fabric", 57, 400) | {"flow": {"src": 0}}],
+    }
+    document, _ = run(tmp_path, merged(content, WRAPPERS[wrapper]))
+    lost = {(r["src"], r["dst"]): r["network_lost"] for r in document["queue_pairs"]}
+    assert sorted(lost.values()) == [0, 0, 0, 2]
+    taps_found = document["capture"]["taps"]
+    assert sum(tap["network_lost_packets"] for tap in taps_found) == 2
+    assert sum(tap["collector_lost_packets"] for tap in taps_found) == 0
+    offset = taps_found[1]["clock_offset_us"] - taps_found[0]["clock_offset_us"]
+    assert abs(abs(offset) - 350.0) <= 10.0
+    assert {finding["kind"] for finding in document["findings"]} == {
+        "network_loss",
+        "loss_between_taps",
+    }

@@ -274,10 +274,10 @@ def assign_flows(state, packets, idle_ns, active_ns, flow, side):
             counters[16] = now
         elif now > counters[16]:
             counters[16] = now
-        elif now < counters[15]:
-            counters[15] = now
         else:
             counters[17] += now < counters[16]
+            if now < counters[15]:
+                counters[15] = now
         link = np.int64(packets.link_type[i])
         link_types[min(link, link_types.size - 1)] += 1
         flow[i] = -1

@@ -92,7 +92,8 @@ class FlowTable:
         state = self._state
         rows = packets.time_ns.size
         if rows:
-            now_ns = int(packets.time_ns[-1])
+            # Not the end of the batch: a flow that goes on inside it would be cut in two.
+            now_ns = int(packets.time_ns[0])
             close_silent(state, now_ns, self._idle_ns, self._active_ns, SWEPT_SLOTS_PER_BATCH)
             make_room(state, min(4 * rows, self.capacity // 2))
             assign_flows(state, packets, self._idle_ns, self._active_ns, flow, side)

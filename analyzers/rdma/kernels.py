@@ -213,10 +213,12 @@ def _on_read_response(state, qp, seen):
         if requester >= 0:
             state.qps[requester].mtu = seen.payload
     what, distance = track(tracker, seen, np.int64(1))
-    if what == GAP and (operation == 13 or operation == 16):
+    if what == GAP and (operation == 13 or operation == 16) and qp.response_open == 0:
         # A new response need not follow the last one: other requests took the PSNs between.
         tracker.holes -= 1
         what = IN_ORDER
+    if what == IN_ORDER or what == GAP:
+        qp.response_open = operation == 13 or operation == 14
     qp.last_data_ns = now
     if what == REPEAT:
         on_response_again(state, qp, tracker, seen)
@@ -225,7 +227,7 @@ def _on_read_response(state, qp, seen):
         qp.gaps += 1
     elif what == LATE:
         on_late_response(state, qp, tracker, seen, distance)
-    elif qp.implied == 1 and psn_distance(seen.psn, qp.implied_end) >= 0:
+    elif qp.implied == 2:
         qp.implied = 0
     qp.delivered_bytes += seen.payload
     state.timeline[seen.series, 1] += seen.payload

@@ -95,8 +95,8 @@ QP_DTYPE: Final = np.dtype(
         ("tail_lost", "u1"),  # 1: a time-out found the message open; what ends it was lost
         ("recovery_end", "u4"),  # PSN at which the resent part ends
         ("recovery_at", "u4"),  # PSN sent again last
-        ("implied", "u1"),  # 1: a READ was asked for again; its responses come a second time
-        ("implied_end", "u4"),  # PSN at which these end
+        ("implied", "u1"),  # 1: a READ was asked for again; 2: its responses come a second time
+        ("response_open", "u1"),  # 1: the newest READ response has not come to its end
         ("late_psn", "u4"),  # PSN that last arrived late without a known reason
         ("late_next", "u4"),  # PSN that was expected then
         ("late_run", "u4"),  # packets in a row that arrived so

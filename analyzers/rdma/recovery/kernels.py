@@ -149,7 +149,8 @@ def on_late_response(state, qp, tracker, seen, distance):
         return
     tracker.hole_missing[place] -= 1
     if tracker.hole_network[place] == 0:
-        if qp.implied:
+        if qp.implied != 0:
+            qp.implied = 2
             frame = tracker.hole_frame[place]
             _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, frame)
         else:
@@ -245,6 +246,7 @@ def on_repeat(state, qp, tracker, seen, distance):
         return
     if cause != 0:
         begin_recovery(state, qp, tracker, seen, cause, seen_at(tracker, psn))
+    qp.recovery_at = psn
     count_resend(state, qp, tracker, seen)
 
 
@@ -265,7 +267,6 @@ def count_resend(state, qp, tracker, seen):
     """Count a packet sent again; it is what later repetitions are compared with."""
     qp.retransmissions += 1
     state.timeline[seen.series, 2] += 1
-    qp.recovery_at = seen.psn
     behind = -psn_distance(seen.psn, tracker.next)
     if behind <= TIMES:
         tracker.times[seen.psn & (TIMES - 1)] = seen.time_ns
@@ -277,7 +278,8 @@ def count_resend(state, qp, tracker, seen):
 def on_response_again(state, qp, tracker, seen):
     """Judge a READ response seen before: sent again because its READ was, or copied."""
     what = judge_identity(tracker, seen)
-    if what == RESENT or (what == UNKNOWN and qp.implied == 1):
+    if what == RESENT or (what == UNKNOWN and qp.implied != 0):
+        qp.implied = 2
         count_resend(state, qp, tracker, seen)
     else:
         qp.duplicates += 1
@@ -393,7 +395,7 @@ def on_request_again(state, qp, tracker, seen, part):
         begin_recovery(state, qp, tracker, seen, qp.nak_pending, np.int64(-1))
     elif qp.recovery != 0 and not back:
         # One of the requests that follow the one which was asked for.
-        qp.recovery_at = seen.psn
+        pass
     elif not part and judge_identity(tracker, seen) == COPY:
         count_copy(state, qp, tracker, seen)
         return
@@ -415,6 +417,7 @@ def on_request_again(state, qp, tracker, seen, part):
                 _lost_in_network(state, state.qps[slot], slot, seen, seen.psn, 1, 0)
             else:
                 _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
+    qp.recovery_at = seen.psn
     count_resend(state, qp, tracker, seen)
 
 
@@ -427,7 +430,6 @@ def _mark_lost_responses(state, qp, seen):
     other = state.qps[slot]
     tracker = state.trackers[2 * slot + 1]
     other.implied = 1
-    other.implied_end = tracker.next
     lost = np.int64(0)
     for place in range(np.int64(tracker.holes)):
         start = np.int64(tracker.hole_start[place])
