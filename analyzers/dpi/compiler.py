@@ -1,95 +1,27 @@
 """Signatures compiled into the arrays that the kernels match.
 
-Only layout is decided here: which column of which array holds what. The meaning of a condition
-is in `checks`, its evaluation in `kernels`.
+Only layout is decided here: which column of which array holds what. The arrays are declared in
+`tables`; the meaning of a condition is in `checks`, its evaluation in `kernels`.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.dpi.checks import KINDS, Check, Pattern, Position
 from fabricscope.analyzers.dpi.signatures import TRANSPORTS, Signature
+from fabricscope.analyzers.dpi.tables import (
+    CompiledSignatures,
+    ConditionTables,
+    SignatureTables,
+)
 from fabricscope.records import PROTOCOLS
 
 CHECK_KINDS: Final = (
     "bytes", "find", "number", "length", "difference", "printable", "question", "size"
 )  # fmt: skip
 SIDES: Final = ("", "reply", "previous")
-
-UNKNOWN: Final = 0
-"""Application index of a flow that no signature has named."""
-
-
-class ConditionTables(NamedTuple):
-    """The conditions, apart because the kernels that evaluate one take nothing else.
-
-    - checks int64[n, 21]: what, optional, position (offset, kind, base, scale), number kind,
-      mask, scale, bias, range start, range stop, alternative start, alternative stop, window,
-      other side, other position offset, kind, base, scale, other number kind (see `_check_row`)
-    - ranges int64[m, 2]: both ends included
-    - alternatives int64[k, 3]: first byte and length in `pattern_bytes`, fold
-    - pattern_bytes, pattern_masks uint8
-    """
-
-    checks: NDArray[np.int64]
-    ranges: NDArray[np.int64]
-    alternatives: NDArray[np.int64]
-    pattern_bytes: NDArray[np.uint8]
-    pattern_masks: NDArray[np.uint8]
-
-
-class SignatureTables(NamedTuple):
-    """What the matching kernel reads.
-
-    - conditions: see there
-    - rules int64[r, 14]: application, payload checks start and stop, reply checks start and stop,
-      require_reply, port_required, confidence and agreed confidence in thousandths, transport;
-      then what the first 8 bytes must be in any case (mask and value, first byte highest) and the
-      least and greatest payload length: most rules end there
-    - bucket_start int32[transports x 256 + 1], bucket_rules int32: rules by transport and first
-      byte, the most confident first
-    - port_start int32[applications x 2 + 1], port_list int32: tcp and udp ports of each
-    - port_application uint16[2, 65536]: the one to guess from a tcp or udp port
-    - decoded_application, ip_application uint16: by index into PROTOCOLS, by IP protocol
-    - ethertype_application uint16[65536]
-    - collect, watch, gives_way uint8: by application
-    """
-
-    conditions: ConditionTables
-    rules: NDArray[np.int64]
-    bucket_start: NDArray[np.int32]
-    bucket_rules: NDArray[np.int32]
-    port_start: NDArray[np.int32]
-    port_list: NDArray[np.int32]
-    port_application: NDArray[np.uint16]
-    decoded_application: NDArray[np.uint16]
-    ip_application: NDArray[np.uint16]
-    ethertype_application: NDArray[np.uint16]
-    collect: NDArray[np.uint8]
-    watch: NDArray[np.uint8]
-    gives_way: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class CompiledSignatures:
-    """The catalogue and its tables; application i is `protocols[i - 1]`, 0 is unknown."""
-
-    protocols: tuple[Signature, ...]
-    tables: SignatureTables
-
-    def name(self, application: int) -> str:
-        """Return the protocol name of an application index; "" for unknown."""
-        return self.protocols[application - 1].name if application else ""
-
-    def index(self, name: str) -> int:
-        """Return the application index of a protocol name; 0 if the catalogue has none."""
-        for number, protocol in enumerate(self.protocols, 1):
-            if protocol.name == name:
-                return number
-        return UNKNOWN
 
 
 class _Builder:
@@ -165,15 +97,15 @@ def compile_signatures(signatures: list[Signature]) -> CompiledSignatures:
             checks=_matrix(builder.checks, 21),
             ranges=_matrix(builder.ranges, 2),
             alternatives=_matrix(builder.alternatives, 3),
-            pattern_bytes=np.frombuffer(bytes(builder.pattern_bytes) or b"\0", np.uint8),
-            pattern_masks=np.frombuffer(bytes(builder.pattern_masks) or b"\0", np.uint8),
+            pattern_bytes=np.array(list(builder.pattern_bytes) or [0], np.uint8),
+            pattern_masks=np.array(list(builder.pattern_masks) or [0], np.uint8),
         ),
         rules=_matrix(rules, 14),
         bucket_start=starts,
         bucket_rules=np.array(ordered, np.int32),
         **_named_tables(signatures),
     )
-    return CompiledSignatures(tuple(signatures), tables)
+    return CompiledSignatures(tuple(signature.name for signature in signatures), tables)
 
 
 def _matrix(rows: list[list[int]] | list[tuple[int, int]] | list[tuple[int, int, int]],

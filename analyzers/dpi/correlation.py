@@ -93,6 +93,11 @@ class Announcements:
                 return entry[0]
         return ""
 
+    @property
+    def has_names(self) -> bool:
+        """Whether any address has a name."""
+        return bool(self._names)
+
     def name_of(self, high: int, low: int) -> str:
         """Return the host name that a DNS answer gave to an address, or ""."""
         entry = self._names.get((high, low))

@@ -6,18 +6,17 @@ the head and the head is given back. Matching is in `kernels`, the detail in `ex
 by other flows in `correlation`, fragments in `fragments`. No files are read here.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.dpi import kernels
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures
 from fabricscope.analyzers.dpi.correlation import Announcements, Endpoint
-from fabricscope.analyzers.dpi.extractors import extract_detail
+from fabricscope.analyzers.dpi.extractors import EXTRACTORS, extract_detail
 from fabricscope.analyzers.dpi.extractors.lldp import parse_neighbour
 from fabricscope.analyzers.dpi.extractors.rdma_cm import parse_connection_request
-from fabricscope.analyzers.dpi.extractors.text import Detail, Head
+from fabricscope.analyzers.dpi.extractors.text import NO_BYTES, Detail, Head
 from fabricscope.analyzers.dpi.fragments import FragmentTable
 from fabricscope.analyzers.dpi.heads.kernels import release_heads
 from fabricscope.analyzers.dpi.state import (
@@ -37,30 +36,13 @@ from fabricscope.analyzers.dpi.state import (
     allocate_flows,
     allocate_heads,
 )
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
+from fabricscope.analyzers.dpi.verdicts import Judge, Verdicts
 from fabricscope.records import BATCH_ROWS, Packets
 
 DEFAULT_HEADS: Final = 8_192
 MAX_NEIGHBOURS: Final = 4_096
 MAX_WATCHED_ROWS: Final = 4_096
-CONFIDENCE_PORT: Final = 0.3
-CONFIDENCE_CORRELATION: Final = 0.9
-CONFIDENCE_OFF_PORT: Final = 0.95
-"""Factor for a payload verdict on a port that is none of the protocol's."""
-
-
-class Verdicts(NamedTuple):
-    """Verdicts of some flows, one entry a flow; all lists have the same length.
-
-    `application`: protocol name, "" where unknown; `application_source`: "handshake" (both
-    directions agree), "payload" (one direction matched, or the headers say it), "correlation"
-    (another flow announced it), "port" (a guess), "" where unknown; `confidence` 0 to 1; `detail`:
-    what the extractors read, untrusted strings already made printable and short.
-    """
-
-    application: list[str]
-    application_source: list[str]
-    confidence: NDArray[np.float32]
-    detail: list[Detail]
 
 
 class DpiAnalyzer:
@@ -80,7 +62,10 @@ class DpiAnalyzer:
         self._watched = np.zeros(BATCH_ROWS, np.int64)
         self._counters = np.zeros(COUNTERS, np.int64)
         self._details: dict[int, Detail] = {}
+        self._buffer = self._pool.buffer.data
+        self._extractors = [False, *(name in EXTRACTORS for name in signatures.names)]
         self._announcements = Announcements()
+        self._judge = Judge(signatures, self._announcements)
         self._fragments = FragmentTable()
         self._neighbours: dict[tuple[str, str], Detail] = {}
         self._dropped_neighbours = 0
@@ -113,27 +98,15 @@ class DpiAnalyzer:
         )  # fmt: skip
         self._read_special(view, packets, flow, side, selected)
         self._finish(self._finished[:count])
-        self._read_watched(view, packets, flow, self._watched[:watching])
+        self._read_watched(view, packets, flow, side, self._watched[:watching])
 
     def verdicts(self, slots: NDArray[np.int64]) -> Verdicts:
         """Return what is known of the flows now; they may go on."""
-        pending = slots[self._state.head[slots] >= 0]
         self._flush_fragments()
-        pending = pending[self._state.stage[pending] > STAGE_RDMA_DONE]
-        pending = pending[self._state.stage[pending] != STAGE_WATCH]
-        for slot in pending.tolist():
-            self._extract(slot)
-        names: list[str] = []
-        sources: list[str] = []
-        confidence = np.zeros(len(slots), np.float32)
-        details: list[Detail] = []
-        for index, slot in enumerate(slots.tolist()):
-            name, source, value = self._verdict(slot)
-            names.append(name)
-            sources.append(source)
-            confidence[index] = value
-            details.append(self._detail(slot))
-        return Verdicts(names, sources, confidence, details)
+        pending = slots[self._state.head[slots] >= 0]
+        stages = self._state.stage[pending]
+        self._extract(pending[(stages > STAGE_RDMA_DONE) & (stages != STAGE_WATCH)])
+        return self._judge.judge(slots, self._state, self._details)
 
     def flow_closed(self, slots: NDArray[np.int64]) -> Verdicts:
         """Return the final verdicts of the flows in `slots` and forget them."""
@@ -162,43 +135,52 @@ class DpiAnalyzer:
 
     def _finish(self, slots: NDArray[np.int64]) -> None:
         """Read the detail of flows whose collection is complete and give their heads back."""
+        if len(slots) == 0:
+            return
         state = self._state
-        for slot in slots.tolist():
-            if state.head[slot] >= 0:
-                self._extract(slot)
-            application = int(state.application[slot])
-            if self._tables.watch[application] and state.rule[slot] >= 0:
-                state.stage[slot] = STAGE_WATCH
-            elif state.transport[slot] == 2:
-                state.stage[slot] = STAGE_RDMA_DONE
-            else:
-                state.stage[slot] = STAGE_DONE
+        self._extract(slots[state.head[slots] >= 0])
+        watched = (self._tables.watch[state.application[slots]] != 0) & (state.rule[slots] >= 0)
+        done = np.where(state.transport[slots] == 2, STAGE_RDMA_DONE, STAGE_DONE)
+        state.stage[slots] = np.where(watched, STAGE_WATCH, done)
         release_heads(slots, state, self._pool)
 
-    def _extract(self, slot: int) -> None:
-        """Read the detail of one flow from its head."""
+    def _extract(self, slots: NDArray[np.int64]) -> None:
+        """Read the details of flows from their heads."""
         state = self._state
-        if state.rule[slot] < 0:
-            return
-        name = self._signatures.name(int(state.application[slot]))
-        side = int(state.request_side[slot])
-        head = int(state.head[slot])
-        request = self._head(head, side, int(state.transport[slot]))
-        reply = self._head(head, 1 - side, int(state.transport[slot]))
-        detail = extract_detail(name, request, reply)
-        if detail:
-            self._details[slot] = detail
+        slots = slots[state.rule[slots] >= 0]
+        heads = state.head[slots]
+        for slot, application, side, transport, head, streams in zip(
+            slots.tolist(),
+            state.application[slots].tolist(),
+            state.request_side[slots].tolist(),
+            state.transport[slots].tolist(),
+            heads.tolist(),
+            self._pool.streams[heads].tolist(),
+            strict=True,
+        ):
+            if not self._extractors[application]:
+                continue
+            request = self._head(head, side, transport, streams[side])
+            reply = self._head(head, 1 - side, transport, streams[1 - side])
+            detail = extract_detail(self._signatures.name(application), request, reply)
+            if detail:
+                self._details[slot] = detail
 
-    def _head(self, head: int, side: int, transport: int) -> Head:
-        stream = self._pool.streams[head, side]
+    def _head(self, head: int, side: int, transport: int, stream: list[int]) -> Head:
+        """Return the bytes of one direction; `stream` is its row of `HeadPool.streams`."""
+        have = stream[STREAM_HAVE]
+        if not have:
+            return NO_BYTES
         start = (head * 2 + side) * HEAD_BYTES
-        data = self._pool.buffer[start : start + int(stream[STREAM_HAVE])].tobytes()
         if transport == 0:
-            return Head((data,) if data else (), (int(stream[STREAM_TOTAL]),) if data else ())
-        entries = stream[STREAM_LIST : STREAM_LIST + 3 * int(stream[STREAM_COUNT])].reshape(-1, 3)
+            return Head((bytes(self._buffer[start : start + have]),), (stream[STREAM_TOTAL],))
+        entries = range(STREAM_LIST, STREAM_LIST + 3 * stream[STREAM_COUNT], 3)
         return Head(
-            tuple(data[at : at + have] for at, have, _ in entries.tolist()),
-            tuple(total for _, _, total in entries.tolist()),
+            tuple(
+                bytes(self._buffer[start + stream[at] : start + stream[at] + stream[at + 1]])
+                for at in entries
+            ),
+            tuple(stream[at + 2] for at in entries),
         )
 
     def _announce(self, slot: int, sender: int, message: bytes) -> None:
@@ -218,18 +200,13 @@ class DpiAnalyzer:
         view: NDArray[np.uint8],
         packets: Packets,
         flow: NDArray[np.int64],
+        side: NDArray[np.uint8],
         rows: NDArray[np.int64],
     ) -> None:
         """Let the flows that announce others be read; more than the bound is counted only."""
         self._dropped_watched += max(0, len(rows) - MAX_WATCHED_ROWS)
         for row in rows[:MAX_WATCHED_ROWS].tolist():
-            slot = int(flow[row])
-            source = (int(packets.src_hi[row]), int(packets.src_lo[row]))
-            address = self._state.address[slot].tolist()
-            from_zero = source == (address[0], address[1]) and (
-                int(packets.src_port[row]) == int(self._state.ports[slot, 0])
-            )
-            self._announce(slot, 0 if from_zero else 1, _payload(view, packets, row))
+            self._announce(int(flow[row]), int(side[row]), _payload(view, packets, row))
 
     def _read_special(
         self,
@@ -288,58 +265,6 @@ class DpiAnalyzer:
             self._neighbours[key] = detail
         else:
             self._dropped_neighbours += 1
-
-    def _verdict(self, slot: int) -> tuple[str, str, float]:
-        """Return name, source and confidence of one flow."""
-        state = self._state
-        if state.stage[slot] == STAGE_NEW:
-            return "", "", 0.0
-        application, rule = int(state.application[slot]), int(state.rule[slot])
-        score = int(state.score[slot])
-        transport = int(state.transport[slot])
-        if rule >= 0 and score >= kernels.ACCEPTED_SCORE:
-            return (
-                self._signatures.name(application),
-                "handshake" if state.agreed[slot] else "payload",
-                round(score / 1000 * self._port_factor(slot, application, transport), 3),
-            )
-        first, second = self._endpoint(slot, 0), self._endpoint(slot, 1)
-        announced = self._announcements.find(
-            first, second, transport, tuple(int(qp) for qp in state.sequence[slot])
-        )
-        if announced:
-            return announced, "correlation", CONFIDENCE_CORRELATION
-        if application and rule < 0:
-            return self._signatures.name(application), "payload", round(score / 1000, 3)
-        guess = self._guess(slot, transport)
-        return (guess, "port", CONFIDENCE_PORT) if guess else ("", "", 0.0)
-
-    def _port_factor(self, slot: int, application: int, transport: int) -> float:
-        if transport > 1:
-            return 1.0
-        protocol = self._signatures.protocols[application - 1]
-        ports = protocol.tcp_ports if transport == 0 else protocol.udp_ports
-        own = {int(self._state.ports[slot, 0]), int(self._state.ports[slot, 1])}
-        return 1.0 if not ports or own & set(ports) else CONFIDENCE_OFF_PORT
-
-    def _guess(self, slot: int, transport: int) -> str:
-        """Guess by port where no payload speaks against it: there was none at all."""
-        if transport > 1 or self._state.seen[slot] > 0:
-            return ""
-        for port in sorted(int(port) for port in self._state.ports[slot]):
-            application = int(self._tables.port_application[transport, port])
-            if application:
-                return self._signatures.name(application)
-        return ""
-
-    def _detail(self, slot: int) -> Detail:
-        """Return the detail of a flow, with the names that DNS answers gave its addresses."""
-        detail = dict(self._details.get(slot, {}))
-        for key, side in (("src_name", 0), ("dst_name", 1)):
-            end = self._endpoint(slot, side)
-            if name := self._announcements.name_of(end.high, end.low):
-                detail[key] = name
-        return detail
 
 
 def _payload(view: NDArray[np.uint8], packets: Packets, row: int) -> bytes:

@@ -27,7 +27,14 @@ class _Datagram:
     total: int = 0
     sequence: int = 0
     pieces: dict[int, bytes] = field(default_factory=dict)
+    present: int = 0
     end: int = -1
+
+    def keep(self, offset: int, piece: bytes) -> None:
+        """Keep a piece; the first copy wins."""
+        if offset not in self.pieces:
+            self.pieces[offset] = piece
+            self.present += len(piece)
 
 
 class FragmentTable:
@@ -67,15 +74,14 @@ class FragmentTable:
             datagram.header_bytes = 8 if int(packets.ip_protocol[row]) == 17 else 20
             datagram.total = int(packets.payload_length[row])
             datagram.sequence = int(packets.tcp_seq[row])
-            datagram.pieces.setdefault(0, view[start:stop].tobytes())
+            datagram.keep(0, view[start:stop].tobytes())
         elif len(datagram.pieces) < MAX_PIECES:
-            datagram.pieces.setdefault(offset, view[start:stop].tobytes())
+            datagram.keep(offset, view[start:stop].tobytes())
             if not more:
                 datagram.end = offset + int(packets.payload_length[row])
         else:
             self.dropped += 1
-        present = sum(len(piece) for piece in datagram.pieces.values())
-        if datagram.end < 0 and present < HEAD_BYTES:
+        if datagram.end < 0 and datagram.present < HEAD_BYTES:
             return evicted
         done = _assemble(datagram, complete_only=True)
         if done is not None:

@@ -53,7 +53,6 @@ _INFINIBAND = PROTOCOLS.index("infiniband")
 
 NO_TRANSPORT = 255
 DECIDING_SCORE = 900
-ACCEPTED_SCORE = 500
 REPLACING_SCORE = 920  # to take the name from a protocol that gives way
 REPLY_PATIENCE = 3
 RDMA_SENDS = 8

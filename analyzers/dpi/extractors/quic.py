@@ -7,17 +7,15 @@ the package `cryptography`; without it only the header is reported.
 import contextlib
 import hashlib
 import hmac
-from typing import Any, Final
+from collections.abc import Callable
+from functools import cache
+from typing import Final
 
 from fabricscope.analyzers.dpi.extractors.text import Detail, Head, piece, printable, unsigned
 from fabricscope.analyzers.dpi.extractors.tls import describe_client, parse_client_hello
 
-try:
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-    DECRYPTS = True
-except ImportError:
-    DECRYPTS = False
+_Codebook = Callable[[bytes, bytes], bytes]
+_Counter = Callable[[bytes, bytes, bytes], bytes]
 
 _SALTS: Final = {
     0x00000001: bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"),
@@ -44,7 +42,7 @@ def extract_quic(request: Head, reply: Head) -> Detail:
     detail: Detail = {"version": _NAMES.get(version, f"0x{version:08x}")}
     if version >> 8 == 0xFF0000:
         detail["version"] = f"draft-{version & 0xFF}"
-    if DECRYPTS:
+    if _ciphers() is not None:
         crypto: dict[int, bytes] = {}
         for datagram in request.messages:
             with contextlib.suppress(ValueError):
@@ -108,7 +106,10 @@ def _read_initial(datagram: bytes, crypto: dict[int, bytes]) -> int:
     key, vector, mask_key = (
         _expand(client, label, size) for label, size in zip(labels, (16, 12, 16), strict=True)
     )
-    mask = _encrypt(algorithms.AES(mask_key), modes.ECB(), piece(datagram, at + 4, 16))
+    ciphers = _ciphers()
+    assert ciphers is not None
+    codebook, counter = ciphers
+    mask = codebook(mask_key, piece(datagram, at + 4, 16))
     first = datagram[0] ^ mask[0] & 0x0F
     number_size = (first & 3) + 1
     number_bytes = piece(datagram, at, number_size)
@@ -116,15 +117,32 @@ def _read_initial(datagram: bytes, crypto: dict[int, bytes]) -> int:
     nonce = bytes(a ^ b for a, b in zip(vector, number.rjust(12, b"\0"), strict=True))
     sealed = datagram[at + number_size : at + max(length - 16, 0)]
     # GCM is counter mode; the tag is not checked because the packet may be cut.
-    plain = _encrypt(algorithms.AES(key), modes.CTR(nonce + b"\0\0\0\2"), sealed)
+    plain = counter(key, nonce + b"\0\0\0\2", sealed)
     with contextlib.suppress(ValueError):
         _read_frames(plain, crypto)
     return at + length
 
 
-def _encrypt(algorithm: Any, mode: Any, data: bytes) -> bytes:
-    encryptor = Cipher(algorithm, mode).encryptor()
-    return bytes(encryptor.update(data) + encryptor.finalize())
+@cache
+def _ciphers() -> tuple[_Codebook, _Counter] | None:
+    """Return AES as (key, block) and in counter mode as (key, counter, data); None if missing.
+
+    Imported when the first Initial comes: it takes as long as naming a thousand flows.
+    """
+    try:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    except ImportError:
+        return None
+
+    def codebook(key: bytes, block: bytes) -> bytes:
+        encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+        return bytes(encryptor.update(block))
+
+    def counter(key: bytes, start: bytes, data: bytes) -> bytes:
+        encryptor = Cipher(algorithms.AES(key), modes.CTR(start)).encryptor()
+        return bytes(encryptor.update(data))
+
+    return codebook, counter
 
 
 def _read_frames(plain: bytes, crypto: dict[int, bytes]) -> None:

@@ -25,6 +25,10 @@ class Head(NamedTuple):
         return self.messages[0] if self.messages else b""
 
 
+NO_BYTES: Final = Head((), ())
+"""A direction that was silent."""
+
+
 def printable(data: bytes, limit: int = MAX_TEXT) -> str:
     """Return bytes as text of printable ASCII; others as escapes of two digits, long text cut."""
     text = data[:limit].decode("latin-1")

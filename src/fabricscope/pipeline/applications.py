@@ -1,7 +1,7 @@
 """What each flow's application is: deep packet inspection, started when there is need for it.
 
-Reading the signatures costs a quarter of a second; traffic that is nothing but one-sided RDMA has
-no payload to look into and does without.
+Loading it takes time; traffic that is nothing but one-sided RDMA has no payload to look into and
+does without.
 """
 
 import json
@@ -24,6 +24,7 @@ _INFINIBAND: Final = PROTOCOLS.index("infiniband")
 _LAST_SEND: Final = 5  # opcodes 0 to 5 of every transport service carry a SEND
 _OPERATION_BITS: Final = 31
 _CNP: Final = 0x81
+_JSON: Final = json.JSONEncoder(check_circular=False)
 
 
 class Applications:
@@ -76,9 +77,7 @@ class Applications:
                 "application": verdicts.application,
                 "application_source": verdicts.application_source,
                 "application_confidence": verdicts.confidence.astype(np.float64),
-                "detail": [
-                    json.dumps(detail, default=str) if detail else "" for detail in verdicts.detail
-                ],
+                "detail": [_JSON.encode(detail) if detail else "" for detail in verdicts.detail],
             },
             schema_overrides={"application": pl.String, "detail": pl.String},
         )

@@ -1,16 +1,21 @@
 """Signature files found and read: the shipped catalogue and the user's own directories.
 
-Only files are handled here; their text is parsed, checked and compiled by `analyzers.dpi`.
+Only files are handled here; their text is parsed, checked and compiled by `analyzers.dpi`. What
+was compiled once is kept in the cache folder (`pipeline.signature_cache`).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures, compile_signatures
-from fabricscope.analyzers.dpi.signatures import Signature, merge_signatures, parse_signatures
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
 from fabricscope.errors import ConfigError
+from fabricscope.pipeline.signature_cache import SignatureFile, cache_key, read_cache, write_cache
+
+if TYPE_CHECKING:
+    from fabricscope.analyzers.dpi.signatures import Signature
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_FILES: Final = 256
@@ -21,35 +26,58 @@ def load_signatures(extra_dirs: Sequence[Path] = ()) -> CompiledSignatures:
 
     A protocol in a later directory replaces the shipped one of the same name. Raises ConfigError.
     """
-    families = _shipped()
-    for directory in extra_dirs:
-        families.extend(_read_directory(directory))
-    return compile_signatures(merge_signatures(families))
+    return _compiled(tuple(_read(extra_dirs)))
 
 
-def list_signatures(extra_dirs: Sequence[Path] = ()) -> list[Signature]:
+def list_signatures(extra_dirs: Sequence[Path] = ()) -> "list[Signature]":
     """Return all protocols of the catalogue by name. Raises ConfigError."""
-    return sorted(load_signatures(extra_dirs).protocols, key=lambda protocol: protocol.name)
+    return sorted(_parse(_read(extra_dirs)), key=lambda protocol: protocol.name)
 
 
-def check_signatures(directory: Path) -> list[Signature]:
+def check_signatures(directory: Path) -> "list[Signature]":
     """Return the protocols of a directory of signature files, or raise ConfigError."""
-    protocols = merge_signatures(_read_directory(directory))
+    from fabricscope.analyzers.dpi.compiler import compile_signatures
+
+    protocols = _parse(_read_directory(directory))
     compile_signatures(protocols)
     return protocols
 
 
-def _shipped() -> list[list[Signature]]:
+@lru_cache(maxsize=4)
+def _compiled(sources: tuple[SignatureFile, ...]) -> CompiledSignatures:
+    key = cache_key(sources)
+    kept = read_cache(key)
+    if kept is not None:
+        return kept
+    from fabricscope.analyzers.dpi.compiler import compile_signatures
+
+    signatures = compile_signatures(_parse(sources))
+    write_cache(key, signatures)
+    return signatures
+
+
+def _parse(sources: Sequence[SignatureFile]) -> "list[Signature]":
+    from fabricscope.analyzers.dpi.signatures import merge_signatures, parse_signatures
+
+    return merge_signatures(parse_signatures(text, name) for name, text in sources)
+
+
+def _read(extra_dirs: Sequence[Path]) -> list[SignatureFile]:
+    sources = _shipped()
+    for directory in extra_dirs:
+        sources.extend(_read_directory(directory))
+    return sources
+
+
+def _shipped() -> list[SignatureFile]:
     folder = files("fabricscope.analyzers.dpi") / "catalogue"
     entries = sorted((entry for entry in folder.iterdir()), key=lambda entry: entry.name)
     return [
-        parse_signatures(entry.read_text("utf-8"), entry.name)
-        for entry in entries
-        if entry.name.endswith(".toml")
+        (entry.name, entry.read_text("utf-8")) for entry in entries if entry.name.endswith(".toml")
     ]
 
 
-def _read_directory(directory: Path) -> list[list[Signature]]:
+def _read_directory(directory: Path) -> list[SignatureFile]:
     if not directory.is_dir():
         raise ConfigError(f"{directory} is not a directory; give one that holds *.toml files")
     paths = sorted(directory.glob("*.toml"))
@@ -57,7 +85,7 @@ def _read_directory(directory: Path) -> list[list[Signature]]:
         raise ConfigError(f"{directory} holds no *.toml file; put signature files there")
     if len(paths) > MAX_FILES:
         raise ConfigError(f"{directory} holds more than {MAX_FILES} signature files")
-    return [parse_signatures(_read_file(path), str(path)) for path in paths]
+    return [(str(path), _read_file(path)) for path in paths]
 
 
 def _read_file(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
 from fabricscope.pipeline.signatures import load_signatures
 
 

@@ -6,9 +6,9 @@ import struct
 import numpy as np
 import pytest
 
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures
 from fabricscope.analyzers.dpi.engine import DpiAnalyzer
 from fabricscope.analyzers.dpi.state import MAX_PACKETS
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
 from fabricscope.records import FLAG_DUPLICATE
 from reference.dpi_traffic import SYN, Sent, run, verdict
 

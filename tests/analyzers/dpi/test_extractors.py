@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures
 from fabricscope.analyzers.dpi.engine import DpiAnalyzer
-from fabricscope.analyzers.dpi.extractors import _EXTRACTORS, extract_detail
+from fabricscope.analyzers.dpi.extractors import EXTRACTORS, extract_detail
 from fabricscope.analyzers.dpi.extractors.dns import read_answers, read_name
 from fabricscope.analyzers.dpi.extractors.lldp import parse_neighbour
 from fabricscope.analyzers.dpi.extractors.rdma_cm import parse_connection_request
 from fabricscope.analyzers.dpi.extractors.text import Head, printable
 from fabricscope.analyzers.dpi.extractors.tls import ClientHello, certificate_name, ja4
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
 from reference.dpi_traffic import Sent, run
 
 
@@ -171,7 +171,7 @@ SEEDS = [
 ]
 
 
-@pytest.mark.parametrize("application", sorted(_EXTRACTORS))
+@pytest.mark.parametrize("application", sorted(EXTRACTORS))
 def test_damaged_bytes_raise_nothing(application: str) -> None:
     source = random.Random(application)
     for seed in SEEDS:

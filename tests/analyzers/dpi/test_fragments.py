@@ -6,9 +6,9 @@ import struct
 import numpy as np
 import pytest
 
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures
 from fabricscope.analyzers.dpi.engine import DpiAnalyzer
 from fabricscope.analyzers.dpi.fragments import MAX_PENDING, FragmentTable
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
 from fabricscope.collectors.decode import decode
 from fabricscope.records import FLAG_FRAGMENT, Packets, allocate_packets
 from reference.dpi_traffic import CLIENT, SERVER

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabricscope.analyzers.dpi.checks import Check
-from fabricscope.analyzers.dpi.compiler import CompiledSignatures, compile_signatures
+from fabricscope.analyzers.dpi.compiler import compile_signatures
 from fabricscope.analyzers.dpi.matching.kernels import NO_RULE, match_message
 from fabricscope.analyzers.dpi.signatures import TRANSPORTS, parse_signatures
+from fabricscope.analyzers.dpi.tables import CompiledSignatures
+from fabricscope.pipeline.signatures import list_signatures
 from reference.dpi import Message, best_match
 
 KINDS = ("u8", "u16be", "u16le", "u24be", "u32le", "u64be", "ber", "berhead", "leb128", "dec")
@@ -55,7 +57,9 @@ def planted(checks: tuple[Check, ...], source: random.Random) -> bytes:
 def test_shipped_rules_match_as_the_twin_says(catalogue: CompiledSignatures) -> None:
     source = random.Random(7)
     found = 0
-    for signature in catalogue.protocols:
+    by_name = {signature.name: signature for signature in list_signatures()}
+    signatures = [by_name[name] for name in catalogue.names]
+    for signature in signatures:
         for match in signature.matches:
             transport = match.transports[0]
             data, answer = planted(match.payload, source), planted(match.reply, source)
@@ -65,7 +69,7 @@ def test_shipped_rules_match_as_the_twin_says(catalogue: CompiledSignatures) -> 
             reply = Message(answer, len(answer), growing) if match.reply else Message()
             previous = Message() if growing else Message(data, len(data))
             ports = (40_000, (signature.udp_ports or signature.tcp_ports or (1,))[0])
-            wanted = best_match(list(catalogue.protocols), transport, ports, own, reply, previous)
+            wanted = best_match(signatures, transport, ports, own, reply, previous)
             got = kernel_match(catalogue, transport, ports, own, reply, previous)
             assert got == wanted, (signature.name, data)
             found += bool(got[0])
