@@ -9,6 +9,33 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
      "length kept of it. KiB, MiB and GiB are 1,024, 1,024² and 1,024³ bytes; rates use decimal "
      "prefixes (1 Gb/s is 10⁹ bits per second)."),
     ("Flow", "Both directions of one connection; A is the endpoint that spoke first."),
+    ("Application", "What the payload of a flow says it is (DPI). The source says on what "
+     "evidence: payload (the bytes themselves), handshake (what the two ends negotiated), "
+     "correlation (another flow announced this one) or port (the number alone, never against the "
+     "payload). Its confidence runs from 0 to 100 %; in sums over flows it is the mean "
+     "weighted by bytes."),
+    ("Behaviour", "What a flow does by sizes, gaps, bursts, directions and other flows at the same "
+     "time alone (DFI): no port and no payload, so it works on encrypted and cut packets. The "
+     "features that decided stand beside it. A behaviour that the application does not explain "
+     "is a finding."),
+    ("Job, rank", "Hosts that run collectives among themselves; each is a rank. A ring's ranks "
+     "are in ring order. A step is one iteration of the training loop."),
+    ("Message size S", "Bytes of one collective as nccl-tests count them: one rank's tensor, for "
+     "AllGather and ReduceScatter the tensors of all ranks together. Worked out from the bytes on "
+     "each link, credits and acknowledgements left out."),
+    ("Iteration", "From the first to the last packet of one run of a collective over all ranks, "
+     "as seen at the tap: what hosts do before and after cannot be seen."),
+    ("algbw, busbw", "Algorithm bandwidth is S over the time of an iteration. Bus bandwidth is "
+     "algbw times 2(n-1)/n for AllReduce, (n-1)/n for AllGather, ReduceScatter and AllToAll, 1 for "
+     "the rest, with n ranks: what each rank's link carries, comparable between operations and "
+     "sizes. Both in bits per second; nccl-tests print bytes per second."),
+    ("Communication share", "Part of the step time during which a collective was under way. What "
+     "of it overlaps with computation costs nothing."),
+    ("Jitter", "How much the step times differ from each other."),
+    ("Checkpoint, data set read", "Bulk data from a rank to a storage host or from there to a "
+     "rank; the cost is by how much the steps in which it happens are longer than the others."),
+    ("Straggler", "A late rank (compute) sends its part later than the data it needs arrived, "
+     "and then at full speed; a slow link carries its part at a lower rate than the others do."),
     ("Queue pair", "One direction of an RDMA connection. An RC packet does not carry its source "
      "queue pair, so a direction is named by sender, receiver and destination queue pair; the two "
      "directions are paired by their acknowledgements or by the connection's set-up."),
@@ -20,6 +47,9 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
     ("Goodput", "Delivered payload bytes per second, without headers and retransmissions."),
     ("Retransmission", "A data packet with the sender, receiver, queue pair and sequence number "
      "of one that the same tap has seen before."),
+    ("RDMA CM connection", "Set-up of a connection by messages on queue pair 1: request, reply, "
+     "ready to use. The ACK timeout is 4.096 µs x 2^code; the standard lets a device wait up to "
+     "four times that, and give up after the retry limit."),
     ("Timeout", "A retransmission that no NAK asked for, after about the ACK timeout."),
     ("Lost and unseen", "A hole in the sequence numbers is a loss in the network if a NAK or a "
      "retransmission follows, and a loss of the capture (unseen) if an ACK covers it. A loss "

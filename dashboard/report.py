@@ -15,20 +15,27 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fabricscope import __version__
+from fabricscope.dashboard.applications import list_applications
+from fabricscope.dashboard.columns import Table, build_table
 from fabricscope.dashboard.definitions import DEFINITIONS
+from fabricscope.dashboard.figures.applications import draw_applications
+from fabricscope.dashboard.figures.bandwidth import draw_bus_bandwidth
 from fabricscope.dashboard.figures.distributions import (
     draw_ack_round_trips,
     draw_message_times,
     draw_packet_sizes,
 )
 from fabricscope.dashboard.figures.drawing import CONFIG
+from fabricscope.dashboard.figures.gantt import draw_gantt
 from fabricscope.dashboard.figures.matrix import draw_traffic_matrix
 from fabricscope.dashboard.figures.palette import DARK, LIGHT
+from fabricscope.dashboard.figures.ranks import draw_ranks
 from fabricscope.dashboard.figures.timeline import draw_events, draw_throughput
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.quantities import format_count, format_duration, format_ratio
 from fabricscope.dashboard.summary import (
     Document,
+    Total,
     describe_verdict,
     format_value,
     list_caveats,
@@ -39,13 +46,22 @@ from fabricscope.dashboard.summary import (
     rank_queue_pairs,
 )
 from fabricscope.dashboard.tables import (
+    APPLICATIONS,
+    COLLECTIVES,
+    CONNECTIONS,
     FLOWS,
     IWARP,
+    NEIGHBOURS,
     PAUSE,
     QUEUE_PAIRS,
     TAPS,
-    Table,
-    build_table,
+)
+from fabricscope.dashboard.training import (
+    describe_diagnosis,
+    edges_of,
+    list_job_facts,
+    list_jobs,
+    suspects,
 )
 from fabricscope.errors import ConfigError
 
@@ -55,6 +71,8 @@ FINDINGS_LIMIT: Final = 200
 WIDE_MATRIX_HOSTS: Final = 16
 """With more hosts the traffic matrix takes the full width."""
 FRAMES_LIMIT: Final = 20
+JOBS_LIMIT: Final = 12
+"""Jobs with a chapter of their own."""
 
 
 class Panel(NamedTuple):
@@ -67,12 +85,19 @@ class Panel(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A chapter of the page: figures, then tables. Its name is its anchor."""
+    """A chapter of the page: a sentence and numbers, figures, tables. Its name is its anchor.
+
+    `tone` is that of the sentence: a severity or `ok`.
+    """
 
     name: str
     title: str
     panels: tuple[Panel, ...] = ()
     tables: tuple[Table, ...] = ()
+    lead: str = ""
+    tone: str = "ok"
+    facts: tuple[Total, ...] = ()
+    footnote: str = ""
 
 
 def write_report(document: Document, path: str) -> None:
@@ -145,7 +170,9 @@ def build_sections(document: Document) -> list[Section]:
         Panel("message-times", "Message completion time", draw_message_times(spread["message_us"])),
         Panel("ack-round-trips", "ACK round trip", draw_ack_round_trips(spread["ack_rtt_us"])),
     )
+    connections = document["connections"]
     sections = [
+        *_training_sections(document),
         Section(
             "over-time",
             "Over time",
@@ -154,12 +181,16 @@ def build_sections(document: Document) -> list[Section]:
                 Panel("events", "Loss and congestion", draw_events(timeline), True),
             ),
         ),
+        _applications_section(document),
         Section(
             "rdma",
-            "RDMA" if pairs or document["iwarp"] else "Flow control",
+            "RDMA" if pairs or connections or document["iwarp"] else "Flow control",
             rdma if pairs else (),
             _some_tables(
                 build_table("queue-pairs", "Queue pairs", QUEUE_PAIRS, pairs, ROWS_LIMIT),
+                build_table(
+                    "connections", "RDMA CM connections", CONNECTIONS, connections, ROWS_LIMIT
+                ),
                 build_table("iwarp", "iWARP connections", IWARP, document["iwarp"], ROWS_LIMIT),
                 build_table("pause", "Pause frames", PAUSE, document["pause"], ROWS_LIMIT),
             ),
@@ -173,11 +204,70 @@ def build_sections(document: Document) -> list[Section]:
             ),
             _some_tables(
                 build_table("flows", "Flows", FLOWS, flows, ROWS_LIMIT, document["flows_total"]),
+                build_table(
+                    "neighbours", "LLDP neighbours", NEIGHBOURS, document["neighbours"], ROWS_LIMIT
+                ),
                 build_table("taps", "Taps", TAPS, taps if len(taps) > 1 else [], ROWS_LIMIT),
             ),
         ),
     ]
     return [section for section in sections if section.panels or section.tables]
+
+
+def _training_sections(document: Document) -> list[Section]:
+    """Return a chapter for each job, at most `JOBS_LIMIT`."""
+    jobs = list_jobs(document)
+    start_ns = document["capture"]["start_ns"]
+    hidden = len(jobs) - JOBS_LIMIT
+    return [
+        Section(
+            f"training-{job.number}",
+            "Training" if len(jobs) == 1 else f"Training job {job.number}",
+            (
+                Panel(f"gantt-{job.number}", "Iterations", draw_gantt(job, start_ns), True),
+                Panel(f"busbw-{job.number}", "Bus bandwidth", draw_bus_bandwidth(job)),
+                Panel(
+                    f"ranks-{job.number}",
+                    "Who sends to whom",
+                    draw_ranks(job, edges_of(job, document)),
+                ),
+            ),
+            _some_tables(
+                build_table(
+                    f"collectives-{job.number}",
+                    "Collectives",
+                    COLLECTIVES,
+                    job.collectives,
+                    ROWS_LIMIT,
+                )
+            ),
+            describe_diagnosis(job),
+            "warning" if suspects(job) else "ok",
+            tuple(list_job_facts(job)),
+            f"{hidden:,} more jobs are in the JSON document."
+            if hidden > 0 and job.number == JOBS_LIMIT
+            else "",
+        )
+        for job in jobs[:JOBS_LIMIT]
+    ]
+
+
+def _applications_section(document: Document) -> Section:
+    rows = list_applications(document)
+    listed = len(document["flows"])
+    note = (
+        f"Of the {listed:,} flows with the most bytes; there are {document['flows_total']:,}."
+        if document["flows_total"] > listed
+        else ""
+    )
+    table = build_table("applications", "Payload against behaviour", APPLICATIONS, rows, ROWS_LIMIT)
+    return Section(
+        "applications",
+        "Applications",
+        (Panel("applications-map", "Bytes by application", draw_applications(rows), True),),
+        _some_tables(table),
+        footnote=note,
+    )
 
 
 def embed_json(value: object) -> Markup:

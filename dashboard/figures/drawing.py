@@ -15,6 +15,8 @@ from fabricscope.dashboard.plain_text import neutralise
 POINTS_LIMIT: Final = 2000
 """Most points of one trace; a screen shows no more."""
 HEIGHT_PX: Final = 320
+TALL_PX: Final = 400
+"""Of figures that are as high as they are wide."""
 EMPTY_HEIGHT_PX: Final = 90
 CONFIG: Final[dict[str, Any]] = {
     "responsive": True,

@@ -8,9 +8,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fabricscope.cli.screen import Screen
+from fabricscope.dashboard.columns import build_table
 from fabricscope.dashboard.quantities import UNKNOWN
 from fabricscope.dashboard.summary import rank_queue_pairs
-from fabricscope.dashboard.tables import PAUSE, QUEUE_PAIRS, build_table
+from fabricscope.dashboard.tables import PAUSE, QUEUE_PAIRS
 
 
 def _console(width: int, encoding: str = "utf-8") -> tuple[Console, io.BytesIO]:

@@ -34,9 +34,12 @@ def test_the_verdict_is_the_first_line_and_findings_are_last() -> None:
 CHAPTERS = (
     "Totals",
     "Protocols",
+    "Applications",
     "Taps",
     "Flows",
+    "LLDP neighbours",
     "Queue pairs",
+    "RDMA CM connections",
     "iWARP",
     "Pause",
     "Findings",

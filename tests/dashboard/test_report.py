@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from examples.analysis import HOSTILE, empty_document, hostile_document, ring_document
+from examples.training import hostile_training_document, training_document
 
 from fabricscope.dashboard.definitions import DEFINITIONS
 from fabricscope.dashboard.report import ROWS_LIMIT, embed_json, render_report, write_report
@@ -153,14 +154,22 @@ def dump(tmp_path: Path) -> Callable[[str], str]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("document", [ring_document, hostile_document])
+@pytest.mark.parametrize(
+    ("document", "figures"),
+    [
+        (ring_document, 7),
+        (hostile_document, 7),
+        (training_document, 10),
+        (hostile_training_document, 10),
+    ],
+)
 def test_a_browser_draws_every_figure(
-    document: Callable[[], dict[str, Any]], dump: Callable[[str], str]
+    document: Callable[[], dict[str, Any]], figures: int, dump: Callable[[str], str]
 ) -> None:
     text = render_report(document())
     page = Page(dump(text))
     plots = [a for _, a in page.elements if "js-plotly-plot" in (a.get("class") or "").split()]
-    assert len(plots) == text.count('class="plot"') == 6
+    assert len(plots) == text.count('class="plot"') == figures
     assert len([tag for tag, _ in page.elements if tag == "script"]) == SCRIPTS
     assert not [tag for tag, _ in page.elements if tag == "img"]
 

@@ -1,9 +1,10 @@
 """Columns: unique, explained, and able to say that a value is unknown."""
 
 import pytest
-from examples.analysis import ring_document
+from examples.training import training_document
 
 from fabricscope.dashboard import tables
+from fabricscope.dashboard.columns import Column, build_table
 from fabricscope.dashboard.quantities import UNKNOWN
 
 ALL = {
@@ -11,6 +12,9 @@ ALL = {
     "flows": tables.FLOWS,
     "iwarp": tables.IWARP,
     "pause": tables.PAUSE,
+    "collectives": tables.COLLECTIVES,
+    "connections": tables.CONNECTIONS,
+    "neighbours": tables.NEIGHBOURS,
 }
 
 
@@ -24,14 +28,14 @@ def test_columns_are_named_once_and_explained(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_rows_are_cut_but_counted(name: str) -> None:
-    rows = ring_document()[name] * 3
-    table = tables.build_table(name, name, ALL[name], rows, 2)
+    rows = training_document()[name] * 3
+    table = build_table(name, name, ALL[name], rows, 2)
     assert (len(table.rows), table.total) == (2, len(rows))
 
 
 def test_cells_sort_by_value_and_show_units() -> None:
-    document = ring_document()
-    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, document["queue_pairs"], 100)
+    document = training_document()
+    table = build_table("q", "Q", tables.QUEUE_PAIRS, document["queue_pairs"], 100)
     titles = [column.title for column in table.columns]
     failed = next(row for row in table.rows if row[titles.index("State")].text == "failed")
     goodput = failed[titles.index("Goodput")]
@@ -44,8 +48,8 @@ def test_cells_sort_by_value_and_show_units() -> None:
 
 
 def test_flows_name_tunnel_and_endpoints() -> None:
-    flows = ring_document()["flows"]
-    table = tables.build_table("f", "F", tables.FLOWS, flows, 100)
+    flows = training_document()["flows"]
+    table = build_table("f", "F", tables.FLOWS, flows, 100)
     titles = [column.title for column in table.columns]
     texts = [[cell.text for cell in row] for row in table.rows]
     assert texts[-1][titles.index("A")] == "[fd00:77::11]:51514"
@@ -54,37 +58,63 @@ def test_flows_name_tunnel_and_endpoints() -> None:
 
 
 def test_offsets_carry_sign_and_error() -> None:
-    taps = ring_document()["capture"]["taps"]
-    table = tables.build_table("t", "T", tables.TAPS, taps, 9)
+    taps = training_document()["capture"]["taps"]
+    table = build_table("t", "T", tables.TAPS, taps, 9)
     assert table.rows[1][2].text == "-1,843.21 ± 0.42 µs"
     assert table.rows[1][2].sort == pytest.approx(-1843.21)
 
 
 def test_operations_are_read_in_both_shapes() -> None:
-    document = ring_document()
+    document = training_document()
     for columns, row, expected in (
         (tables.QUEUE_PAIRS, document["queue_pairs"][0], "rdma_write_imm 4"),
         (tables.IWARP, document["iwarp"][0], "send 20, write 20"),
     ):
-        table = tables.build_table("x", "X", columns, [row], 1)
+        table = build_table("x", "X", columns, [row], 1)
         titles = [column.title for column in table.columns]
         assert table.rows[0][titles.index("Operations")].text.endswith(expected)
 
 
-def test_numbers_that_are_not_there_are_unknown() -> None:
-    whole = ring_document()["queue_pairs"][9]
-    pair = whole | {"goodput_gbps": float("nan"), "ack_rtt_us": None}
-    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, [whole, pair], 2)
-    shown = {column.title: cell for column, cell in zip(table.columns, table.rows[1], strict=True)}
-    for title in ("Goodput", "RTT p99"):
-        assert shown[title] == (UNKNOWN, -1.0)
+def _cells(columns: tuple[Column, ...], row: dict[str, object]) -> dict[str, str]:
+    table = build_table("x", "X", columns, [row], 1)
+    return {c.title: cell.text for c, cell in zip(table.columns, table.rows[0], strict=True)}
 
 
-def test_columns_without_a_single_value_are_left_out() -> None:
-    pair = ring_document()["queue_pairs"][9] | {"goodput_gbps": None, "state": None}
-    table = tables.build_table("q", "Q", tables.QUEUE_PAIRS, [pair], 1)
-    titles = {column.title for column in table.columns}
-    assert "Goodput" not in titles
-    assert {"From", "To", "QP", "Payload"} <= titles
-    assert all(len(row) == len(table.columns) for row in table.rows)
-    assert tables.build_table("q", "Q", tables.QUEUE_PAIRS, [], 1).rows == []
+def test_flows_show_both_verdicts_and_their_evidence() -> None:
+    cells = _cells(tables.FLOWS, training_document()["flows"][-1])
+    assert (cells["Application"], cells["Source"], cells["App sure"]) == (
+        "tls",
+        "handshake",
+        "90 %",
+    )
+    assert (cells["Behaviour"], cells["Beh sure"]) == ("interactive", "70 %")
+    assert cells["Detail"] == "sni storage.example.net, alpn h2"
+    assert cells["Because"].startswith("relay")
+
+
+def test_collectives_show_what_is_known_of_them() -> None:
+    rows = training_document("link")["collectives"]
+    cells = _cells(tables.COLLECTIVES, rows[0] | {"rank_count": 16, "partial_view": True})
+    assert (cells["Operation"], cells["S"], cells["Max"]) == ("AllReduce", "50 MiB", "17.5 ms")
+    assert (cells["algbw"], cells["busbw"]) == ("25.1 Gb/s", "43.9 Gb/s")
+    assert (cells["Ranks"], cells["Partial"]) == ("16", "yes")
+    assert cells["Straggler"] == "10.77.0.12 uplink slow link 400 Mb/s"
+    bare = _cells(tables.COLLECTIVES, rows[-1])
+    assert (bare["Operation"], bare["S"]) == ("Barrier", UNKNOWN)
+    assert "busbw" not in bare
+
+
+def test_connections_show_times_and_the_ack_timeout() -> None:
+    row = training_document()["connections"][0]
+    cells = _cells(tables.CONNECTIONS, row)
+    assert cells["Set-up"] == "2.50 ms"
+    assert cells["ACK timeout"] == "1.07 s"  # 4.096 us x 2^18
+    assert cells["Service"] == "port 18515"
+    assert "Lifetime" not in cells
+    assert _cells(tables.CONNECTIONS, row | {"service_port": None})["Service"] == "0x1064853"
+    assert "ACK timeout" not in _cells(tables.CONNECTIONS, row | {"ack_timeout_code": 0})
+
+
+def test_neighbours_show_flow_control() -> None:
+    cells = _cells(tables.NEIGHBOURS, training_document()["neighbours"][0])
+    assert (cells["System"], cells["Port"], cells["PFC"]) == ("leaf1", "Ethernet1/7", "3, 4")

@@ -64,6 +64,8 @@ def ring_document() -> dict[str, Any]:
         "flows_listed": len(flows),
         "flows_evicted": 0,
         "queue_pairs": pairs,
+        "connections": [_connection()],
+        "neighbours": [_neighbour()],
         "iwarp": [_iwarp_connection()],
         "pause": [_pause(3, 174), _pause(None, 6)],
         "timeline": timeline,
@@ -107,7 +109,8 @@ def empty_document() -> dict[str, Any]:
             "link_types": {},
         },
         "protocols": {},
-        **{name: [] for name in ("flows", "queue_pairs", "iwarp", "pause", "findings")},
+        **{name: [] for name in ("flows", "queue_pairs", "connections", "neighbours")},
+        **{name: [] for name in ("iwarp", "pause", "findings")},
         **{name: 0 for name in ("flows_total", "flows_listed", "flows_evicted")},
         "timeline": {
             "start_ns": 0,
@@ -167,7 +170,8 @@ def hostile_document() -> dict[str, Any]:
     return document
 
 
-def _address(rank: int) -> str:
+def address(rank: int) -> str:
+    """Return the address of a rank."""
     return f"10.77.{rank // 4}.{11 + rank % 4}"
 
 
@@ -182,8 +186,8 @@ def _queue_pair(rank: int, channel: int, chance: random.Random) -> dict[str, Any
     bytes_sent = messages * 524_288
     lost = 23 if lossy else 0
     return {
-        "src": _address(rank),
-        "dst": _address((rank + 1) % RANKS),
+        "src": address(rank),
+        "dst": address((rank + 1) % RANKS),
         "dest_qp": 0x000111 + rank * 16 + channel,
         "paired_qp": 0x000211 + rank * 16 + channel if channel else None,
         "transport": "roce_v2",
@@ -241,8 +245,8 @@ def _direction(packets: int, size: int) -> dict[str, Any]:
 def _flow(rank: int, channel: int) -> dict[str, Any]:
     forward, back = _direction(154_800, 4170), _direction(1200, 66)
     return {
-        "src": _address(rank),
-        "dst": _address((rank + 1) % RANKS),
+        "src": address(rank),
+        "dst": address((rank + 1) % RANKS),
         "src_port": 49152 + rank * 100 + channel,
         "dst_port": 4791,
         "protocol": "udp",
@@ -255,10 +259,12 @@ def _flow(rank: int, channel: int) -> dict[str, Any]:
         "a_to_b": forward,
         "b_to_a": back,
         "application": "roce_v2",
-        "application_source": "port",
-        "behaviour": "bulk",
-        "confidence": 0.99,
-        "detail": "",
+        "application_source": "payload",
+        "application_confidence": 0.99,
+        "behaviour": "collective_burst",
+        "confidence": 0.85,
+        "behaviour_features": "relay 0.93, larger_bytes 6.3e+08",
+        "detail": None,
         "first_frame": 17 + rank * 40 + channel,
     }
 
@@ -273,10 +279,11 @@ def _storage_flow() -> dict[str, Any]:
         "protocol": "tcp",
         "vlan": None,
         "application": "tls",
-        "application_source": "content",
+        "application_source": "handshake",
+        "application_confidence": 0.9,
         "behaviour": "interactive",
-        "confidence": 0.9,
-        "detail": "storage.example.net",
+        "confidence": 0.7,
+        "detail": {"sni": "storage.example.net", "alpn": "h2"},
     }
 
 
@@ -287,6 +294,39 @@ def _tap(name: str, packets: int, offset_us: float, error_us: float, lost: int) 
         "clock_offset_us": offset_us,
         "offset_error_us": error_us,
         "lost_packets": lost,
+    }
+
+
+def _connection() -> dict[str, Any]:
+    return {
+        "initiator": address(0),
+        "responder": address(1),
+        "outcome": "refused",
+        "reason": "no resources, by the responder",
+        "transport": "RC",
+        "service_id": 0x01064853,
+        "service_port": 18515,
+        "initiator_qp": 0x000211,
+        "responder_qp": None,
+        "path_mtu_bytes": 4096,
+        "ack_timeout_code": 18,
+        "retry_count": 7,
+        "requested_ns": START_NS,
+        "established_ns": START_NS + 2_500_000,
+        "disconnected_ns": None,
+        "retries": 1,
+        "frames": [1, 2, 3],
+    }
+
+
+def _neighbour() -> dict[str, Any]:
+    return {
+        "chassis": "08:00:27:42:ba:59",
+        "port": "Ethernet1/7",
+        "ttl_s": 120,
+        "system_name": "leaf1",
+        "port_vlan": 77,
+        "pfc_priorities": ["3", "4"],
     }
 
 
@@ -373,7 +413,7 @@ def _distributions(chance: random.Random) -> dict[str, Any]:
 
 
 def _matrix() -> dict[str, Any]:
-    hosts = [_address(rank) for rank in range(RANKS)] + ["other"]
+    hosts = [address(rank) for rank in range(RANKS)] + ["other"]
     size = len(hosts)
     volumes = [[0] * size for _ in range(size)]
     for rank in range(RANKS):

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fabricscope.dashboard.columns import Table
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.quantities import UNKNOWN
-from fabricscope.dashboard.tables import Table
 
 SEVERITY_STYLES: Final = {
     "critical": "bold red",
@@ -25,6 +25,8 @@ SEVERITY_STYLES: Final = {
     "empty": "bold yellow",
 }
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_DRAWN: Final = "░▒▓█╭╮╰╯─═▶↔→"
+"""Characters of drawings; without them and the blocks a console gets plain ASCII."""
 _ASCII_BLOCKS: Final = "_.-:=+*#"
 _ASCII: Final = {"µ": "u", UNKNOWN: "-", "†": "*", "…": "..", "±": "+/-", "·": "|"}
 _GAP: Final = 2
@@ -39,7 +41,7 @@ class Screen:
         """Write to `console`."""
         self.console = console
         try:
-            (_BLOCKS + "".join(_ASCII)).encode(console.encoding)
+            (_BLOCKS + _DRAWN + "".join(_ASCII)).encode(console.encoding)
             self.unicode = True
         except (UnicodeEncodeError, LookupError):
             self.unicode = False
@@ -154,6 +156,11 @@ class Screen:
                 break
             widths[widest] -= 1
         return widths
+
+    def fit(self, text: str, width: int) -> str:
+        """Return clean text in exactly `width` cells: shortened, or padded on the right."""
+        short = self._shorten(text, width)
+        return short + " " * (width - cell_len(short))
 
     def _shorten(self, text: str, width: int) -> str:
         """Return the text with its middle left out: addresses differ at both ends."""

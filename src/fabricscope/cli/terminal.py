@@ -9,6 +9,9 @@ from typing import Any, Final
 from rich.console import Console
 
 from fabricscope.cli.screen import SEVERITY_STYLES, Screen
+from fabricscope.cli.training import print_training
+from fabricscope.dashboard.applications import list_applications
+from fabricscope.dashboard.columns import Column, Row, build_table
 from fabricscope.dashboard.quantities import format_ratio
 from fabricscope.dashboard.summary import (
     Document,
@@ -22,14 +25,14 @@ from fabricscope.dashboard.summary import (
     rank_queue_pairs,
 )
 from fabricscope.dashboard.tables import (
+    APPLICATIONS,
+    CONNECTIONS,
     FLOWS,
     IWARP,
+    NEIGHBOURS,
     PAUSE,
     QUEUE_PAIRS,
     TAPS,
-    Column,
-    Row,
-    build_table,
 )
 
 FLOWS_LIMIT: Final = 10
@@ -54,6 +57,7 @@ def print_brief(document: Document, console: Console) -> None:
     """Print what matters most of `document`: taps, a few queue pairs, pauses and findings."""
     screen = Screen(console)
     _print_taps(document, screen)
+    print_training(document, screen)
     _print_queue_pairs(document, screen, BRIEF_ROWS)
     _print_pause(document, screen)
     _print_findings(document, screen, BRIEF_FINDINGS)
@@ -142,6 +146,22 @@ def _print_flows(document: Document, screen: Screen) -> None:
     _print_table(document, screen, "Flows", FLOWS, flows, FLOWS_LIMIT, total, "most bytes first")
 
 
+def _print_applications(document: Document, screen: Screen) -> None:
+    rows = list_applications(document)
+    note = "payload beside behaviour, most bytes first"
+    _print_table(document, screen, "Applications", APPLICATIONS, rows, ROWS_LIMIT, note=note)
+
+
+def _print_neighbours(document: Document, screen: Screen) -> None:
+    neighbours = document["neighbours"]
+    _print_table(document, screen, "LLDP neighbours", NEIGHBOURS, neighbours, ROWS_LIMIT)
+
+
+def _print_connections(document: Document, screen: Screen) -> None:
+    connections = document["connections"]
+    _print_table(document, screen, "RDMA CM connections", CONNECTIONS, connections, ROWS_LIMIT)
+
+
 def _print_queue_pairs(document: Document, screen: Screen, limit: int = QUEUE_PAIRS_LIMIT) -> None:
     pairs = rank_queue_pairs(document)
     note = "most trouble first, then most payload"
@@ -217,10 +237,14 @@ def _frames(finding: dict[str, Any]) -> str:
 SECTIONS: Final[tuple[Callable[[Document, Screen], None], ...]] = (
     _print_verdict,
     _print_totals,
+    print_training,
     _print_protocols,
+    _print_applications,
     _print_taps,
     _print_flows,
+    _print_neighbours,
     _print_queue_pairs,
+    _print_connections,
     _print_iwarp,
     _print_pause,
     _print_findings,

@@ -1,0 +1,302 @@
+"""Training jobs in words and numbers: who holds a job back, its facts, its collectives.
+
+Shared by the terminal and the HTML report. Knows neither colours nor widths. Whatever the document
+does not say about a job is left out here.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from fabricscope.dashboard.quantities import (
+    format_bit_rate,
+    format_bytes,
+    format_count,
+    format_duration,
+    format_share,
+)
+from fabricscope.dashboard.summary import Document, Total, format_value
+
+OPERATIONS: Final = {
+    "allreduce": "AllReduce",
+    "allgather": "AllGather",
+    "reducescatter": "ReduceScatter",
+    "alltoall": "AllToAll",
+    "broadcast": "Broadcast",
+    "reduce": "Reduce",
+    "p2p": "Send/receive",
+    "barrier": "Barrier",
+}
+"""Names of the operations, as users of collective libraries write them."""
+
+MATRIX_EDGE_SHARE: Final = 0.01
+"""An edge of the traffic matrix with a smaller part of the largest one's bytes is not drawn."""
+
+Edge = tuple[str, str]
+
+
+class Job(NamedTuple):
+    """A job of the document with its collectives; `number` counts from 1."""
+
+    number: int
+    entry: Mapping[str, Any]
+    collectives: list[Mapping[str, Any]]
+
+    @property
+    def ranks(self) -> list[str]:
+        """Addresses of the ranks, in ring order where one of the collectives is a ring."""
+        for collective in self.collectives:
+            if collective.get("algorithm") == "ring" and len(collective["ranks"]) == len(
+                self.entry["ranks"]
+            ):
+                return [str(rank) for rank in collective["ranks"]]
+        return [str(rank) for rank in self.entry["ranks"]]
+
+
+class Suspect(NamedTuple):
+    """Who holds a job back: a rank (`compute`) or a direction of its link (`link`)."""
+
+    kind: str
+    rank: int | None
+    ip: str
+    direction: str
+    late_ms: float | None
+    rate_gbps: float | None
+
+    @property
+    def label(self) -> str:
+        """Return what is wrong in a few words."""
+        if self.kind == "link":
+            rate = f" {format_bit_rate(self.rate_gbps * 1e9)}" if self.rate_gbps else ""
+            return f"slow link{rate}"
+        late = f" {format_duration(self.late_ms / 1e3)}" if self.late_ms else ""
+        return f"late{late}"
+
+
+def list_jobs(document: Document) -> list[Job]:
+    """Return the jobs, each with the collectives among its ranks.
+
+    Collectives that no job accounts for make up jobs of their own, of which only the ranks are
+    known.
+    """
+    entries: list[Mapping[str, Any]] = list(document["jobs"])
+    members = [frozenset(map(str, job["ranks"])) for job in entries]
+    collectives: list[list[Mapping[str, Any]]] = [[] for _ in entries]
+    for collective in document["collectives"]:
+        ranks = frozenset(map(str, collective["ranks"]))
+        place = collective.get("job")
+        if not isinstance(place, int) or not 0 <= place < len(document["jobs"]):
+            place = next((k for k, hosts in enumerate(members) if ranks <= hosts), None)
+        if place is None:
+            place = len(entries)
+            entries.append({"ranks": collective["ranks"]})
+            members.append(ranks)
+            collectives.append([])
+        collectives[place].append(collective)
+    return [
+        Job(number, entry, found)
+        for number, (entry, found) in enumerate(zip(entries, collectives, strict=True), 1)
+    ]
+
+
+def read_suspect(given: Mapping[str, Any]) -> Suspect:
+    """Return the straggler of a collective, as the document has it."""
+    return Suspect(
+        str(given.get("kind") or "compute"),
+        given.get("rank"),
+        str(given.get("ip") or ""),
+        str(given.get("direction") or ""),
+        given.get("late_ms"),
+        given.get("rate_gbps"),
+    )
+
+
+def suspects(job: Job) -> list[Suspect]:
+    """Return the stragglers named by the job's collectives, each once, the latest first."""
+    found: dict[tuple[str, str, str], Suspect] = {}
+    for collective in job.collectives:
+        given = collective.get("straggler")
+        if not given:
+            continue
+        suspect = read_suspect(given)
+        key = (suspect.kind, suspect.ip, suspect.direction)
+        if key not in found or (suspect.late_ms or 0) > (found[key].late_ms or 0):
+            found[key] = suspect
+    return sorted(found.values(), key=lambda suspect: -(suspect.late_ms or 0))
+
+
+def describe_diagnosis(job: Job) -> str:
+    """Return one sentence: who holds the job back, or that nobody does."""
+    given = job.entry.get("diagnosis")
+    if given:
+        return format_value(given)
+    found = suspects(job)
+    if not found:
+        if not job.collectives:
+            return "No collective was recognised, so nobody can say who holds the job back."
+        return "No rank and no link holds the job back."
+    worst = found[0]
+    rank = "" if worst.rank is None else f" (rank {worst.rank})"
+    late = format_duration(None if worst.late_ms is None else worst.late_ms / 1e3)
+    if worst.kind == "link":
+        way = f" {worst.direction}" if worst.direction else ""
+        rate = f" at {format_bit_rate(worst.rate_gbps * 1e9)}" if worst.rate_gbps else ""
+        return f"A slow link holds the job back: {worst.ip}{rank}{way}{rate}."
+    by = f", {late} later than the others" if worst.late_ms else ""
+    return f"Rank {worst.ip}{rank} holds the job back: it comes to each collective last{by}."
+
+
+def name_operation(collective: Mapping[str, Any]) -> str:
+    """Return the name of a collective's operation."""
+    operation = str(collective.get("operation", "unknown"))
+    return OPERATIONS.get(operation, operation)
+
+
+def name_collective(collective: Mapping[str, Any]) -> str:
+    """Return operation, algorithm and size of a collective."""
+    algorithm = str(collective.get("algorithm") or "unknown").replace("_", "-")
+    named = "" if algorithm == "unknown" else f" {algorithm}"
+    return f"{name_operation(collective)}{named}{_size(collective)}"
+
+
+def name_briefly(collective: Mapping[str, Any]) -> str:
+    """Return operation and size of a collective."""
+    return f"{name_operation(collective)}{_size(collective)}"
+
+
+def _size(collective: Mapping[str, Any]) -> str:
+    size = collective.get("message_bytes")
+    return f" {format_bytes(size)}" if size else ""
+
+
+def count_ranks(collective: Mapping[str, Any]) -> int:
+    """Return how many ranks took part, also those that no tap saw."""
+    return int(collective.get("rank_count") or len(collective["ranks"]))
+
+
+def statistic(value: object, name: str = "p50") -> float | None:
+    """Return one number of {p50, p99, max, ...}; a plain number is every one of them."""
+    if isinstance(value, Mapping):
+        value = value.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def spans_of(collective: Mapping[str, Any]) -> list[Sequence[int]]:
+    """Return [start_ns, end_ns] of each iteration."""
+    return list(collective.get("iteration_spans") or [])
+
+
+def bus_factor(collective: Mapping[str, Any]) -> float:
+    """Return busbw / algbw (nccl-tests), which depends on the operation and the ranks alone."""
+    count = count_ranks(collective)
+    operation = collective.get("operation")
+    if operation == "allreduce" and count:
+        return 2 * (count - 1) / count
+    if operation in ("allgather", "reducescatter", "alltoall") and count:
+        return (count - 1) / count
+    return 1.0
+
+
+def bus_bandwidths_gbps(collective: Mapping[str, Any]) -> list[float | None]:
+    """Return the bus bandwidth of each iteration, None where it took no time that was seen."""
+    size = collective.get("message_bytes") or 0
+    factor = bus_factor(collective)
+    return [
+        size * 8 * factor / (end - start) if size and end > start else None
+        for start, end in spans_of(collective)
+    ]
+
+
+def edges_of(job: Job, document: Document) -> list[Edge]:
+    """Return who sends to whom: the ring's own order, else the traffic matrix among the ranks.
+
+    A ring that was seen in part is not closed.
+    """
+    ranks = job.ranks
+    largest = max(
+        job.collectives, key=lambda c: (c.get("message_bytes") or 0) * (c.get("iterations") or 1),
+        default=None,
+    )  # fmt: skip
+    if largest is not None and largest.get("algorithm") == "ring":
+        order = [str(rank) for rank in largest["ranks"]]
+        closing = [] if largest.get("partial_view") else [(order[-1], order[0])]
+        return [*pairwise(order), *closing]
+    matrix = document["traffic_matrix"]
+    place = {str(host): index for index, host in enumerate(matrix["hosts"])}
+    volumes = {
+        (one, other): matrix["bytes"][place[one]][place[other]]
+        for one in ranks
+        for other in ranks
+        if one != other and one in place and other in place
+    }
+    least = max(volumes.values(), default=0) * MATRIX_EDGE_SHARE
+    return [edge for edge, volume in volumes.items() if volume and volume >= least]
+
+
+def slow_edges(suspect: Suspect, edges: Sequence[Edge]) -> set[Edge]:
+    """Return the edges that a slow link's direction stands for; none for a compute straggler."""
+    if suspect.kind != "link":
+        return set()
+    direction = suspect.direction.lower()
+    if "->" in direction:
+        one, _, other = (part.strip() for part in direction.partition("->"))
+        return {edge for edge in edges if edge == (one, other)}
+    if direction.startswith(("up", "out", "tx", "send", "egress")):
+        return {edge for edge in edges if edge[0] == suspect.ip}
+    if direction.startswith(("down", "in", "rx", "receive")):
+        return {edge for edge in edges if edge[1] == suspect.ip}
+    return {edge for edge in edges if suspect.ip in edge}
+
+
+def list_job_facts(job: Job) -> list[Total]:
+    """Return the numbers of the job as a whole, without those that are not known."""
+    entry = job.entry
+    facts = [Total("Ranks", format_count(len(job.ranks)), _parallelism(entry))]
+    if entry.get("steps") is not None:
+        facts.append(Total("Steps", format_count(entry["steps"])))
+    facts.extend(_step_facts(entry))
+    share = statistic(entry.get("communication_share"))
+    if share is not None:
+        facts.append(Total("Communication", format_share(share), "of the step time"))
+    for key, label in (("checkpoints", "Checkpoints"), ("dataset_reads", "Data set reads")):
+        if entry.get(key) is not None:
+            facts.append(_access_fact(label, entry[key]))
+    return facts
+
+
+def _parallelism(entry: Mapping[str, Any]) -> str:
+    given = entry.get("parallelism")
+    return f"{format_value(given)} parallel".replace("_", " ") if given else ""
+
+
+def _step_facts(entry: Mapping[str, Any]) -> list[Total]:
+    facts = []
+    step_ms = entry.get("step_ms")
+    typical, slow = statistic(step_ms), statistic(step_ms, "p99")
+    if typical is not None:
+        note = f"p99 {format_duration(slow / 1e3)}" if isinstance(step_ms, Mapping) and slow else ""
+        facts.append(Total("Step time", format_duration(typical / 1e3), note))
+    jitter_ms = statistic(entry.get("jitter_ms"))
+    if jitter_ms is not None:
+        note = f"{format_share(jitter_ms / typical)} of the step time" if typical else ""
+        facts.append(Total("Jitter", format_duration(jitter_ms / 1e3), note))
+    step_bytes = statistic(entry.get("step_bytes"))
+    if step_bytes is not None:
+        facts.append(Total("Data per step", format_bytes(step_bytes), "reduced over the ranks"))
+    return facts
+
+
+def _access_fact(label: str, given: object) -> Total:
+    """Return count, volume and cost of checkpoints or reads: a list, a record or a count."""
+    if isinstance(given, Mapping):
+        count, entries = given.get("count"), [given]
+    elif isinstance(given, list | tuple):
+        count, entries = len(given), [one for one in given if isinstance(one, Mapping)]
+    else:
+        return Total(label, format_value(given))
+    size = sum(float(one.get("bytes") or 0) for one in entries)
+    costs = [float(one["cost_ms"]) for one in entries if one.get("cost_ms") is not None]
+    notes = [format_bytes(size)] if size else []
+    if costs:
+        notes.append(f"cost {format_duration(sum(costs) / 1e3)}")
+    return Total(label, format_count(count), ", ".join(notes))
