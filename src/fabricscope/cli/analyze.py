@@ -6,9 +6,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fabricscope.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fabricscope.analyzers.policy import Policy
 
 SEVERITIES: Final = ("critical", "warning", "notice", "info")
 
@@ -27,6 +30,8 @@ class Request:
     flow_capacity: int
     jobs: int
     signatures: tuple[str, ...]
+    rules: str
+    snippets: str
     quiet: bool
 
 
@@ -73,6 +78,8 @@ def _check(request: Request) -> None:
                 raise ConfigError(f"{option} {path}: there is no folder {parent}; create it first.")
             if Path(path).is_dir():
                 raise ConfigError(f"{option} {path} is a folder: name a file in it.")
+    if request.snippets and not Path(request.snippets).is_dir():
+        raise ConfigError(f"--snippets {request.snippets} is no folder; create it first.")
     if request.report == "-":
         raise ConfigError("--report - is not possible: name a file for the page.")
 
@@ -90,6 +97,7 @@ def _analyze(request: Request) -> dict[str, Any]:
         )
     gc.freeze()
     gc.enable()
+    policy = _load_policy(request.rules)
     options = Options(
         link_rate_gbps=request.link_rate_gbps,
         idle_s=request.idle_s,
@@ -102,7 +110,40 @@ def _analyze(request: Request) -> dict[str, Any]:
         analysis = analyze(request.captures, options, progress.update)
     from fabricscope.pipeline.document import build_document
 
-    return build_document(analysis)
+    if policy is None:
+        return build_document(analysis)
+    document = build_document(analysis, policy)
+    _deliver(policy, document, request)
+    return document
+
+
+def _load_policy(path: str) -> "Policy | None":
+    """Read the rules before any long work, so that a mistake in them is told at once."""
+    if not path:
+        return None
+    from fabricscope.analyzers.policy import Policy
+    from fabricscope.pipeline.rules import load_rules
+
+    return Policy(load_rules(Path(path)))
+
+
+def _deliver(policy: "Policy", document: dict[str, Any], request: Request) -> None:
+    """Send the alerts and say what became of them."""
+    from fabricscope.analyzers.policy import Alert
+    from fabricscope.pipeline.rules import deliver
+
+    alerts = [Alert(**alert) for alert in document["alerts"]]
+    folder = Path(request.snippets) if request.snippets else None
+    deliveries = deliver(alerts, policy.rules, snippet_dir=folder)
+    if request.quiet:
+        return
+    for name, count in deliveries.destinations.items():
+        failed = f", {count.failed} failed ({count.reason})" if count.failed else ""
+        print(f"rules: {count.delivered} alert(s) to {name}{failed}", file=sys.stderr)
+    for path in deliveries.snippets:
+        print(
+            f"rules: wrote {path}; a passive tap cannot block, apply it yourself", file=sys.stderr
+        )
 
 
 def _write_json(document: dict[str, Any], path: str) -> None:

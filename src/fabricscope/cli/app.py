@@ -77,6 +77,12 @@ def analyze(
         list[str] | None,
         typer.Option(metavar="DIR", help="Folder of your own signature files; may be repeated."),
     ] = None,
+    rules: Annotated[
+        str, typer.Option(metavar="FILE.toml", help="Rules that tag, alert and export.")
+    ] = "",
+    snippets: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder for the nftables and ACL text of rules.")
+    ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
 ) -> None:
     """Say what is in captures, how healthy their RDMA is, and which packets to look at.
@@ -98,6 +104,8 @@ def analyze(
                 flow_capacity=flow_capacity,
                 jobs=jobs,
                 signatures=tuple(signatures or ()),
+                rules=rules,
+                snippets=snippets,
                 quiet=quiet,
             )
         )
@@ -176,6 +184,23 @@ def signatures_test(
     from fabricscope.cli.signatures import test
 
     test(capture, signatures or [], Console())
+
+
+rules_app = typer.Typer(help="Rules on flows, queue pairs and findings.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+
+
+@rules_app.command("check")
+def rules_check(
+    file: Annotated[str, typer.Argument(metavar="FILE.toml", help="The rules.")],
+) -> None:
+    """Say what each rule of a file does; nothing is opened or sent."""
+    from pathlib import Path
+
+    from fabricscope.pipeline.rules import check_rules
+
+    for line in check_rules(Path(file)):
+        typer.echo(line)
 
 
 @app.command()

@@ -12,6 +12,8 @@ import numpy as np
 
 from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
 from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
+from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
+from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.connection_manager import ConnectionTracker
 from fabricscope.analyzers.flows import ClosedFlows, FlowTable
 from fabricscope.analyzers.pause import PauseTable
@@ -69,6 +71,7 @@ class Analysis:
     closed: list[ClosedFlows]
     applications: "list[pl.DataFrame]"
     behaviour: BehaviourVerdicts
+    collectives: CollectiveResult
     queue_pairs: QueuePairTable
     connections: ConnectionTracker
     pauses: list[dict[str, object]]
@@ -103,6 +106,7 @@ class _Run:
         self.applications = Applications(options.signature_dirs, options.flow_capacity)
         self.behaviour = BehaviourAnalyzer(options.flow_capacity)
         self.features: list[np.ndarray] = []
+        self.collectives = CollectiveAnalyzer(flow_capacity=options.flow_capacity)
         self.closed: list[ClosedFlows] = []
         self.named: list[pl.DataFrame] = []
         self.listed = 0
@@ -173,7 +177,9 @@ class _Run:
                 self.keep(self.flows.collect(closed))
             self.applications.update(view, packets, flow, side)
             self.behaviour.update(packets, flow, side)
+            self.collectives.update(packets, flow, side, queue_pair)
             if closed.size:
+                self.collectives.flow_closed(closed)
                 self.ready_to_release.append(closed)
 
     def follow_iwarp(
@@ -226,6 +232,7 @@ class _Run:
             closed=self.closed,
             applications=self.named,
             behaviour=judge(np.concatenate(self.features)),
+            collectives=self.collectives.finish(self.flows, self.queue_pairs),
             queue_pairs=self.queue_pairs,
             connections=self.management.connections,
             pauses=self.pauses.finish(end_ns),

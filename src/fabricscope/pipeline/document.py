@@ -1,9 +1,10 @@
 """The JSON document of `analyze`, schema `fabricscope/1`, made from an `Analysis`."""
 
 import datetime
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -29,6 +30,10 @@ from fabricscope.pipeline.sections import (
     queue_pairs_section,
     timeline_section,
 )
+from fabricscope.tables import FINDINGS
+
+if TYPE_CHECKING:
+    from fabricscope.analyzers.policy import Alert, Policy
 
 SCHEMA: Final = "fabricscope/1"
 LINK_TYPES: Final = {
@@ -47,8 +52,11 @@ LINK_TYPES: Final = {
 }
 
 
-def build_document(analysis: Analysis) -> dict[str, Any]:
-    """Return the whole document; every number in it comes from the analyzers' tables."""
+def build_document(analysis: Analysis, policy: "Policy | None" = None) -> dict[str, Any]:
+    """Return the whole document; every number in it comes from the analyzers' tables.
+
+    policy: the user's rules, if any; their tags and alerts are in the document, not delivered.
+    """
     counters = analysis.flows.counters
     start_ns = counters["first_ns"]
     flows = all_flows(analysis)
@@ -56,6 +64,13 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
     used = directions_with_data(pairs)
     capture = _capture(analysis)
     findings = ranked(_findings(analysis, flows, pairs, used, capture))
+    alerts: Sequence[Alert] = []
+    if policy is not None:
+        tables = {"flows": flows, "queue_pairs": pairs, "findings": _findings_frame(findings)}
+        outcome = policy.apply(tables)
+        alerts = outcome.alerts
+        flows = _tagged(flows, outcome.tags["flows"])
+        pairs = _tagged(pairs, outcome.tags["queue_pairs"])
     lost = int(pairs["collector_lost"].sum()) if len(pairs) else 0
     tap_lost = sum(tap["lost_packets"] or 0 for tap in capture["taps"])
     state = analysis.flows.state
@@ -76,9 +91,11 @@ def build_document(analysis: Analysis) -> dict[str, Any]:
         "distributions": distributions_section(state.packet_sizes, analysis.queue_pairs),
         "neighbours": analysis.neighbours,
         "traffic_matrix": matrix_section(flows),
-        "jobs": [],
-        "collectives": [],
+        "jobs": analysis.collectives.jobs,
+        "collectives": analysis.collectives.collectives,
+        "collectives_refused": analysis.collectives.refused,
         "links": [],
+        "alerts": [asdict(alert) for alert in alerts],
         "findings": [_finding(finding) for finding in findings],
         "capture_loss": {
             "lower_bound_packets": lost,
@@ -204,12 +221,24 @@ def _findings(
             path,
         ),
         *(iwarp_findings(analysis.iwarp, path) if analysis.iwarp else []),
+        *analysis.collectives.findings,
         *contradictions(flows),
         *capture_findings.collector_loss(table, pairs, capture["packets"], path),
         *capture_findings.pause(analysis.pauses, duration_s, path),
         *capture_findings.damage(files, analysis.flows.counters),
         *capture_findings.taps(capture["taps"]),
     ]
+
+
+def _findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
+    """Return findings as `records.TABLES["findings"]`, for rules."""
+    rows = [asdict(finding) | {"evidence": json.dumps(finding.evidence)} for finding in findings]
+    columns = {column.name: getattr(pl, column.dtype, pl.List(pl.Int64)) for column in FINDINGS}
+    return pl.DataFrame({name: [row[name] for row in rows] for name in columns}, schema=columns)
+
+
+def _tagged(frame: pl.DataFrame, tags: list[list[str]]) -> pl.DataFrame:
+    return frame.with_columns(pl.Series("tags", tags, dtype=pl.List(pl.String)))
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -87,6 +87,8 @@ def flows_section(flows: pl.DataFrame, start_ns: int) -> list[Section]:
         entry["behaviour_features"] = row["behaviour_features"]
         entry["confidence"] = rounded(row["behaviour_confidence"])
         entry["detail"] = json.loads(row["detail"]) if row["detail"] else None
+        if "tags" in row:
+            entry["tags"] = row["tags"]
         section.append(entry)
     return section
 
