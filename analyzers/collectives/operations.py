@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from fabricscope.analyzers.collectives.jobs import Events
+from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.segments import Segment
-from fabricscope.analyzers.collectives.timing import lead
+from fabricscope.analyzers.collectives.timing import lead, least_channel_lead
 
 CHAIN_LEAD: Final = 0.5
 """A rank of a chain is less than half a message ahead of what it received."""
@@ -104,23 +105,35 @@ def _ring(events: Events, segments: list[Segment], edge: float) -> Collective:
 
 
 def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collective:
-    """Between two ranks a ring sends both ways at once, a tree down after up."""
-    one, other = (0, 1), (1, 0)
+    """Between two ranks a ring sends both ways at once, a tree down after up.
+
+    What else two ranks may do at once looks the same on the wire: the others are alternatives.
+    """
     step = max(1, len(segments) // MAX_SAMPLED)
+    samples = segments[::step]
+    channels = [least_channel_lead(events, segment) for segment in samples]
+    least = float(np.median([value[0] for value in channels]))
+    message = float(np.median([value[1] for value in channels]))
     leads = [
-        (lead(events, s, one, other), lead(events, s, other, one)) for s in segments[::step]
+        (lead(events, s, (0, 1), (1, 0))[0], lead(events, s, (1, 0), (0, 1))[0]) for s in samples
     ]
-    message = float(np.median([value[1] for pair in leads for value in pair]))
-    least = float(np.median([min(first[0], second[0]) for first, second in leads]))
-    most = max(max(first[0], second[0]) for first, second in leads)
     if least < CHAIN_LEAD * message:
-        hub = 1 if sum(a[0] > b[0] for a, b in leads) * 2 > len(leads) else 0
+        # The root waits; it has one child in NCCL's trees, under which all others hang.
+        hub = 0 if sum(b > a for a, b in leads) * 2 <= len(leads) else 1
         return Collective("allreduce", "tree", (hub, 1 - hub), 2, edge, segments, 0.8, hub=hub)
+    most = max(max(pair) for pair in leads)
     if most > 0.75 * edge:
+        others = ["allgather", "reducescatter"]
         return Collective(
-            "allgather", "ring", (0, 1), 2, 2 * edge, segments, 0.6, alternatives=["reducescatter"]
+            "alltoall", "direct", (0, 1), 2, 2 * edge, segments, 0.6, alternatives=others
         )
-    return Collective("allreduce", "ring", (0, 1), 2, edge, segments, 0.9)
+    # NCCL has no halving-doubling; those that have it (MPI, Gloo) send no credits.
+    credited = not events.rdma or bool((events.kind == KIND_CONTROL).any())
+    algorithm = "ring" if credited else "halving_doubling"
+    other = "halving_doubling" if credited else "ring"
+    return Collective(
+        "allreduce", algorithm, (0, 1), 2, edge, segments, 0.8, alternatives=[other]
+    )
 
 
 def _line(events: Events, segments: list[Segment], edge: float) -> Collective | None:
@@ -157,7 +170,7 @@ def _partial_ring(
     if chunks % 2 == 0 and count >= len(order):
         size = edge * count / (2 * (count - 1))
         return Collective(
-            "allreduce", "ring", order, count, size, segments, 0.8, partial=count != len(order)
+            "allreduce", "ring", order, count, size, segments, 0.8, partial=True
         )
     count = max(chunks + 1, len(order))
     size = edge * count / (count - 1)

@@ -19,6 +19,10 @@ MIN_EXPLAINED: Final = 0.5
 """A group of which less fits collectives is no job."""
 
 
+MIN_TCP_EDGE_BYTES: Final = 4_096
+MIN_TCP_ITERATIONS: Final = 3
+
+
 def recognise(
     channels: NDArray[np.void],
     transfers: NDArray[np.void],
@@ -83,6 +87,7 @@ def _collectives(events: Events, segments: list[Segment]) -> list[Collective]:
 def _is_job(events: Events, collectives: list[Collective]) -> bool:
     """Tell a job from clients and servers: most bytes fit, and more than a star's."""
     total = float(events.matrix(0, len(events.kind)).sum())
+    # The same connections may carry other things before and after.
     explained = sum(float(s.matrix.sum()) for c in collectives for s in c.segments)
     if explained < MIN_EXPLAINED * total:
         return False
@@ -92,8 +97,29 @@ def _is_job(events: Events, collectives: list[Collective]) -> bool:
     if events.rdma:
         return True
     # Over TCP anybody may talk to anybody: only what no client and server do makes a job.
-    core = [c for c in strong if c.operation in ("allreduce", "alltoall", "allgather")]
-    return any(c.ranks >= 3 and c.algorithm != "tree" for c in core)
+    if any(_is_core(c) for c in strong):
+        return True
+    meshed = len(events.ranks) >= 3 and bool(_connected(events).all())
+    return meshed and any(len(c.segments) >= 2 for c in strong)
+
+
+def _is_core(collective: Collective) -> bool:
+    """Tell what no client and server do: a closed exchange of three or more, or one repeated."""
+    if collective.operation not in ("allreduce", "alltoall", "allgather", "reduce"):
+        return False
+    size = float(collective.segments[0].matrix.max())
+    if collective.algorithm == "tree" or size < MIN_TCP_EDGE_BYTES:
+        return False
+    closed = collective.ranks >= 3 and not collective.partial
+    return closed or len(collective.segments) >= MIN_TCP_ITERATIONS
+
+
+def _connected(events: Events) -> NDArray[np.bool_]:
+    """Return which pairs of hosts have a connection, (n, n), the diagonal set."""
+    count = len(events.ranks)
+    pairs = np.eye(count, dtype=bool)
+    pairs[events.src, events.dst] = True
+    return pairs | pairs.T
 
 
 def _is_star(collective: Collective, events: Events) -> bool:
