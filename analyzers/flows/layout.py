@@ -76,7 +76,7 @@ COUNTERS: Final = (
 """Names of the entries of `FlowState.counters`."""
 
 SIZE_BUCKETS: Final = 96  # 8 an octave, from 16 bytes on
-GAP_BUCKETS: Final = 288  # 8 an octave, from 16 ns on, to 2**40 ns
+GAP_BUCKETS: Final = 288  # 8 an octave, from 16 ns on, to 2**39 ns
 SKETCH_BUCKETS: Final = SIZE_BUCKETS + GAP_BUCKETS
 
 END_OPEN: Final = 0
@@ -95,7 +95,7 @@ class FlowState(NamedTuple):
     cursor: free count, next flow id, sweep position, slots ever used, sketches used, closed count.
     """
 
-    index: NDArray[np.int64]
+    index: NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     flows: NDArray[np.void]  # FLOW_DTYPE, one a slot
     directions: NDArray[np.void]  # DIRECTION_DTYPE, rows 2 * slot + side
     sketches: NDArray[np.uint32]  # rows 2 * sketch + side: sizes, then gaps

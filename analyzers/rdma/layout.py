@@ -275,7 +275,7 @@ COUNTERS: Final = ("unassigned", "queue_dropped", "ambiguous_acks", "malformed")
 class RdmaState(NamedTuple):
     """Everything the RDMA kernels read and write; owned by `QueuePairTable`."""
 
-    index: NDArray[np.int32]  # slot + 1 by hash of the key, 0 when empty
+    index: NDArray[np.int32]  # type: ignore[assignment]  # slot + 1 by hash of the key, 0 when empty
     pairs: NDArray[np.int32]  # slot + 1: newest queue pair between two hosts, by hash
     hints: NDArray[np.int32]  # slot + 1 by 2 * flow + side: the queue pair seen there last
     seen: NDArray[np.void]  # SEEN_DTYPE, one

@@ -17,7 +17,8 @@ _IMPORT: Final = re.compile(r"^from (fabricscope[.\w]*) import", re.MULTILINE)
 def forget_outdated(root: Path | None = None) -> int:
     """Delete cached kernels that are older than a source they depend on; return how many.
 
-    root: the package's folder. Looks once a process. Does nothing when NUMBA_CACHE_DIR puts the cache elsewhere.
+    root: the package's folder. Looks once a process. Does nothing when NUMBA_CACHE_DIR puts the
+    cache elsewhere.
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return 0
@@ -46,7 +47,7 @@ def load_without_compiler() -> None:
     """
     import numba
     from numba.core import caching
-    from numba.core.runtime import rtsys
+    from numba.core.runtime.nrt import rtsys
 
     if not numba.__version__.startswith("0.68."):
         return
@@ -56,7 +57,7 @@ def load_without_compiler() -> None:
         with cache._guard_against_spurious_io_errors():
             return cache._load_overload(signature, context)
 
-    caching.Cache.load_overload = load_overload
+    setattr(caching.Cache, "load_overload", load_overload)  # noqa: B010 - mypy forbids the other
 
 
 def _files(folder: str) -> tuple[dict[str, float], dict[str, float]]:

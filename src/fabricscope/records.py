@@ -93,17 +93,15 @@ def allocate_packets(rows: int = BATCH_ROWS) -> Packets:
         starts.append(start)
         end = start + size
     block = np.zeros(end, np.uint8)
-    return Packets(
-        *(
-            block[start : start + size].view(dtype)
-            for start, size, (_, dtype) in zip(starts, sizes, PACKET_DTYPES, strict=True)
-        )
+    return Packets._make(
+        block[start : start + size].view(dtype)
+        for start, size, (_, dtype) in zip(starts, sizes, PACKET_DTYPES, strict=True)
     )
 
 
 def slice_packets(packets: Packets, start: int, stop: int) -> Packets:
     """Return views on rows `start` to `stop` (excluded); nothing is copied."""
-    return Packets(*(column[start:stop] for column in packets))
+    return Packets._make(column[start:stop] for column in packets)
 
 
 PACKET_DTYPES: Final = (

@@ -138,7 +138,8 @@ class _Run:
                 view, rows, decoded = batch
                 if not decoded:
                     decode(view, rows)
-                    if self.source.can_restart and has_more_taps(rows):
+                    single = isinstance(self.source, SingleFile) and self.source.can_restart
+                    if single and has_more_taps(rows):
                         raise _Restart
                 count = rows.time_ns.size
                 self.follow(number, view, rows, flow[:count], side[:count], queue_pair[:count])
