@@ -231,7 +231,8 @@ def _take_sketch(flow, free_sketches, cursor):
 def _fragment_ports(state, packets, i):
     """Remember the ports of first fragments and return (source, destination) for later ones."""
     key = mix(mix(packets.src_lo[i], packets.dst_lo[i]), np.uint64(packets.ip_id[i]))
-    key = mix(mix(key, packets.src_hi[i] ^ packets.dst_hi[i]), np.uint64(packets.ip_protocol[i]))
+    key = mix(mix(key, packets.src_hi[i]), packets.dst_hi[i])
+    key = mix(key, np.uint64(packets.ip_protocol[i]))
     place = np.int64(key & np.uint64(FRAGMENT_SLOTS - 1))
     ports = (np.uint64(packets.src_port[i]) << np.uint64(16)) | np.uint64(packets.dst_port[i])
     if packets.flags[i] & FLAG_LATER_FRAGMENT == 0:
