@@ -29,6 +29,8 @@ from fabricscope.analyzers.timeline.fold import TIMELINE_BINS
 from fabricscope.records import PROTOCOLS, Packets
 
 SWEPT_SLOTS_PER_BATCH: Final = 2_048
+ROOM_BATCHES: Final = 5
+"""Free slots are kept for a batch of new flows and four whose closed flows others still read."""
 FOREVER_NS: Final = 1 << 62
 
 
@@ -95,7 +97,7 @@ class FlowTable:
             # Not the end of the batch: a flow that goes on inside it would be cut in two.
             now_ns = int(packets.time_ns[0])
             close_silent(state, now_ns, self._idle_ns, self._active_ns, SWEPT_SLOTS_PER_BATCH)
-            make_room(state, min(4 * rows, self.capacity // 2))
+            make_room(state, min(ROOM_BATCHES * rows, self.capacity // 2))
             assign_flows(state, packets, self._idle_ns, self._active_ns, flow, side)
         closed = state.closed[: state.cursor[CURSOR_CLOSED]].astype(np.int64)
         state.cursor[CURSOR_CLOSED] = 0

@@ -4,7 +4,7 @@ What a packet means is not known here; that is `fabricscope.collectors.decode`.
 """
 
 from fabricscope.collectors.capture.formats import Recognised, recognise
-from fabricscope.collectors.capture.reader import CaptureFile
+from fabricscope.collectors.capture.reader import CaptureFile, displayed
 from fabricscope.collectors.capture.walker import CaptureCounters
 
-__all__ = ["CaptureCounters", "CaptureFile", "Recognised", "recognise"]
+__all__ = ["CaptureCounters", "CaptureFile", "Recognised", "displayed", "recognise"]

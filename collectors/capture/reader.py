@@ -29,6 +29,11 @@ STANDARD_INPUT: Final = "-"
 STANDARD_INPUT_DESCRIPTOR: Final = 0
 
 
+def displayed(path: str) -> str:
+    """Return a path as text that can be encoded: bytes that are not UTF-8 become codes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 class CaptureFile:
     """One capture: a path, or `-` for standard input; read it inside `with`.
 
@@ -46,7 +51,10 @@ class CaptureFile:
         self.format = ""
         self.size_bytes: int | None = None
         self._first_tap = first_tap
-        self._name = "standard input" if path == STANDARD_INPUT else os.path.basename(path)
+        self._name = (
+            "standard input" if path == STANDARD_INPUT else displayed(os.path.basename(path))
+        )
+        self._label = "standard input" if path == STANDARD_INPUT else displayed(path) or "''"
         self._descriptor = -1
         self._source: Source | None = None
         self._walker: Walker | None = None
@@ -58,7 +66,7 @@ class CaptureFile:
         except OSError as error:
             self._close()
             raise CaptureError(
-                f"{self.path}: cannot be read ({error.strerror}): check the path and permissions"
+                f"{self._label}: cannot be read ({error.strerror}): check the path and permissions"
             ) from error
         except BaseException:
             self._close()
@@ -113,7 +121,7 @@ class CaptureFile:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
         if stat.S_ISDIR(status.st_mode):
-            raise CaptureError(f"{self.path}: is a directory, not a capture: name a file in it")
+            raise CaptureError(f"{self._label}: is a directory, not a capture: name a file in it")
         is_regular = stat.S_ISREG(status.st_mode) and status.st_size > 0
         is_pipe = not stat.S_ISREG(status.st_mode)
         if is_regular:
@@ -167,13 +175,13 @@ class CaptureFile:
         head = bytes(space[:size])
         found = recognise(head)
         if stream.problem and not head:
-            raise CaptureError(f"{self.path}: {stream.problem}")
+            raise CaptureError(f"{self._label}: {stream.problem}")
         problem = found.problem
         if inside and found.kind in COMPRESSIONS:
             problem = f"is {found.kind} data again: unpack it first"
         if problem:
             prefix = f"is {inside}" if inside else ""
-            raise CaptureError(f"{self.path}: {prefix}{problem}")
+            raise CaptureError(f"{self._label}: {prefix}{problem}")
         return head, found
 
     def _close(self) -> None:

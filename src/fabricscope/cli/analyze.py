@@ -5,10 +5,10 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fabricscope.errors import ConfigError
+from fabricscope.pipeline.turns import MAX_THREADS
 
 if TYPE_CHECKING:
     from fabricscope.analyzers.policy import Policy
@@ -62,26 +62,40 @@ def _check(request: Request) -> None:
         raise ConfigError(
             f"--fail-on {request.fail_on!r} is no severity: use one of {', '.join(SEVERITIES)}."
         )
-    for name, value, least in (
-        ("--link-rate", request.link_rate_gbps, 1e-3),
-        ("--idle-timeout", request.idle_s, 1e-3),
-        ("--active-timeout", request.active_s, 0.0),
-        ("--flow-capacity", request.flow_capacity, 65_536),
-        ("--jobs", request.jobs, 0),
+    for name, value, least, most in (
+        ("--link-rate", request.link_rate_gbps, 0.001, 1_000_000),
+        ("--idle-timeout", request.idle_s, 0.001, 1_000_000_000),
+        ("--active-timeout", request.active_s, 0, 1_000_000_000),
+        ("--flow-capacity", request.flow_capacity, 65_536, 1 << 24),
+        ("--jobs", request.jobs, 0, MAX_THREADS),
     ):
-        if not least <= value < 1e9:
-            raise ConfigError(f"{name} {value:g} is out of range: use {least:g} or more.")
-    for option, path in (("--json", request.json), ("--report", request.report)):
-        if path and path != "-":
-            parent = Path(path).parent
-            if not parent.is_dir():
-                raise ConfigError(f"{option} {path}: there is no folder {parent}; create it first.")
-            if Path(path).is_dir():
-                raise ConfigError(f"{option} {path} is a folder: name a file in it.")
-    if request.snippets and not Path(request.snippets).is_dir():
+        if not least <= value <= most:
+            raise ConfigError(f"{name} {value:,} is out of range: use {least:,} to {most:,}.")
+    if request.snippets and not os.path.isdir(request.snippets):
         raise ConfigError(f"--snippets {request.snippets} is no folder; create it first.")
     if request.report == "-":
         raise ConfigError("--report - is not possible: name a file for the page.")
+    for option, path in (("--json", request.json), ("--report", request.report)):
+        if path and path != "-":
+            _check_output(option, path, request.captures)
+    if request.json and _same_file(request.json, request.report):
+        raise ConfigError(f"--json and --report are both {request.json}: name two files.")
+
+
+def _check_output(option: str, path: str, captures: list[str]) -> None:
+    parent = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise ConfigError(f"{option} {path} is a folder: name a file in it.")
+    if not os.path.isdir(parent):
+        raise ConfigError(f"{option} {path}: there is no folder {parent}; create it first.")
+    if any(_same_file(path, capture) for capture in captures):
+        raise ConfigError(f"{option} {path} would overwrite the capture: name another file.")
+    if not os.access(path if os.path.exists(path) else parent, os.W_OK):
+        raise ConfigError(f"{option} {path} cannot be written: check the permissions.")
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other) if one and other else False
 
 
 def _analyze(request: Request) -> dict[str, Any]:
@@ -103,7 +117,7 @@ def _analyze(request: Request) -> dict[str, Any]:
         idle_s=request.idle_s,
         active_s=request.active_s,
         flow_capacity=request.flow_capacity,
-        threads=request.jobs or min(os.cpu_count() or 1, 4),
+        threads=request.jobs or min(os.cpu_count() or 1, MAX_THREADS),
         signature_dirs=request.signatures,
     )
     with Progress(enabled=not quiet) as progress:
@@ -148,12 +162,12 @@ def _deliver(policy: "Policy", document: dict[str, Any], request: Request) -> No
 
 def _write_json(document: dict[str, Any], path: str) -> None:
     if path == "-":
-        json.dump(document, sys.stdout, separators=(",", ":"))
+        json.dump(document, sys.stdout, separators=(",", ":"), allow_nan=False)
         print()
         return
     try:
         with open(path, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
+            json.dump(document, file, separators=(",", ":"), allow_nan=False)
             file.write("\n")
     except OSError as error:
         raise ConfigError(f"--json {path} cannot be written: {error.strerror}.") from error

@@ -3,14 +3,16 @@
 Commands import what they need when they run, so that `--help` and `--version` start at once.
 """
 
+import errno
 import gc
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from fabricscope import __version__
+from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.errors import FabricscopeError
 
 app = typer.Typer(
@@ -18,10 +20,14 @@ app = typer.Typer(
     help="Network-fabric monitoring and visualization for AI clusters.",
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would take as long to import as all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # Typer carries its own copy of click, whose usage error it does not export by name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_INTERRUPTED: Final = 130
+_MESSAGE_LIMIT: Final = 2_000
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CAPTURE_HELP = "Capture file (pcap, pcapng, ERF; plain, gzip or zstd); - for standard input."
 
 
@@ -31,7 +37,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(no_args_is_help=True)
+@app.callback()
 def _program(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -43,7 +49,7 @@ def _program(
 @app.command()
 def analyze(
     captures: Annotated[
-        list[str], typer.Argument(metavar="CAPTURE...", help=CAPTURE_HELP, show_default=False)
+        list[str], typer.Argument(metavar="CAPTURE", help=CAPTURE_HELP, show_default=False)
     ],
     json: Annotated[
         str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
@@ -55,7 +61,7 @@ def analyze(
         str,
         typer.Option(
             metavar="SEVERITY",
-            help="Exit with 1 when there is a finding this severe: critical, warning, notice, info.",
+            help="Exit with 1 if a finding is this severe: critical, warning, notice, info.",
         ),
     ] = "",
     link_rate: Annotated[
@@ -142,7 +148,7 @@ def generate(
     run(recipe, out, seed, settings or [], quiet)
 
 
-signatures_app = typer.Typer(help="The catalogue of protocols.", no_args_is_help=True)
+signatures_app = typer.Typer(help="The catalogue of protocols.")
 app.add_typer(signatures_app, name="signatures")
 _OWN_SIGNATURES = typer.Option(
     "--signatures", metavar="DIR", help="Folder of your own signature files; may be repeated."
@@ -218,27 +224,59 @@ def main() -> None:
     # What is imported stays until the end: looking through it for garbage takes a tenth of the
     # start-up time. Commands that do long work turn it on again.
     gc.disable()
+    # A stream that the caller closed is missing; what is written to it is not wanted.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for good)
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
-        status = app(standalone_mode=False)
-    except FabricscopeError as error:
-        status = _fail(str(error))
-    except _UsageError as error:
-        status = _fail(f"{error} Try 'fabricscope --help'.")
-    except (typer.Abort, KeyboardInterrupt):
-        status = _fail("Interrupted.", 130)
-    except BrokenPipeError:
-        # The reader of a pipe left: nothing is owed to it, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = _run(sys.argv[1:] or ["--help"])
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe left, which Typer turns into SystemExit: nothing is owed to it.
+        _discard_output()
         status = 0
-    status = status if isinstance(status, int) else 0
-    sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _discard_output()
+        status = _fail(
+            f"Standard output cannot be written ({error.strerror}): free some space, or write "
+            "elsewhere."
+        )
     sys.stderr.flush()
     # Everything is written and closed: taking the interpreter and the compiled kernels down
     # object by object would only cost a third of a second more.
     os._exit(status)
 
 
+def _run(arguments: list[str]) -> int:
+    """Run the command; return the exit status."""
+    try:
+        status = app(arguments, prog_name=app.info.name, standalone_mode=False)
+    except FabricscopeError as error:
+        return _fail(str(error))
+    except _UsageError as error:
+        return _fail(_explain(error))
+    except (typer.Abort, KeyboardInterrupt):
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:
+        return _fail("Interrupted.", _INTERRUPTED)
+    return status if isinstance(status, int) else 0
+
+
+def _explain(error: Exception) -> str:
+    """Return what a usage error says, and where to read on."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else app.info.name
+    message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
+    return f"{message.rstrip('.')}. Try '{command} --help'."
+
+
 def _fail(message: str, status: int = 2) -> int:
     sys.stdout.flush()
-    print(f"fabricscope: {message}", file=sys.stderr)
+    print(f"fabricscope: {neutralise(message, _MESSAGE_LIMIT)}", file=sys.stderr)
     return status
+
+
+def _discard_output() -> None:
+    """Let nothing more reach standard output, or Python complains when it is flushed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ stages; decoding runs side by side, the stages with state take the batches in or
 """
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -26,9 +27,8 @@ from fabricscope.pipeline.sources import (
     FileFacts,
     Progress,
     SingleFile,
-    has_more_taps,
 )
-from fabricscope.pipeline.turns import Turns
+from fabricscope.pipeline.turns import MAX_THREADS, Turns
 from fabricscope.records import BATCH_ROWS, PROTOCOLS, Packets, allocate_packets
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 load_without_compiler()
 
 MAX_LISTED_FLOWS: Final = 200_000
+_LOOK_EVERY_S: Final = 0.1
 _TCP: Final = PROTOCOLS.index("tcp")
 
 
@@ -111,7 +112,7 @@ class _Run:
         self.named: list[pl.DataFrame] = []
         self.listed = 0
         self.unlisted = {"flows": 0, "packets": 0, "bytes": 0}
-        self.ready_to_release: list[np.ndarray] = []
+        self.ready_to_release: deque[tuple[int, np.ndarray]] = deque()
         self.read_lock = threading.Lock()
         self.batches = 0
         self.ended = False
@@ -138,15 +139,20 @@ class _Run:
                 view, rows, decoded = batch
                 if not decoded:
                     decode(view, rows)
-                    single = isinstance(self.source, SingleFile) and self.source.can_restart
-                    if single and has_more_taps(rows):
+                    if isinstance(self.source, SingleFile) and (
+                        self.source.can_restart and self.source.has_more_taps(rows)
+                    ):
                         raise _Restart
                 count = rows.time_ns.size
                 self.follow(number, view, rows, flow[:count], side[:count], queue_pair[:count])
         except BaseException as error:
-            self.failure = self.failure or error
-            for stage in self.stages:
-                stage.break_off()
+            self.break_off(error)
+
+    def break_off(self, failure: BaseException) -> None:
+        """End all threads at their next step, because of `failure`; the first one counts."""
+        self.failure = self.failure or failure
+        for stage in self.stages:
+            stage.break_off()
 
     def follow(
         self,
@@ -161,8 +167,9 @@ class _Run:
         with self.stages[0].turn(number) as going:
             if not going:
                 return
-            while self.ready_to_release:
-                self.flows.release(self.ready_to_release.pop())
+            # Always as late as with the most threads, so that their number changes no result.
+            while self.ready_to_release and self.ready_to_release[0][0] <= number - MAX_THREADS:
+                self.flows.release(self.ready_to_release.popleft()[1])
             closed = self.flows.update(packets, flow, side)
         with self.stages[1].turn(number) as going:
             if not going:
@@ -181,7 +188,7 @@ class _Run:
             self.collectives.update(packets, flow, side, queue_pair)
             if closed.size:
                 self.collectives.flow_closed(closed)
-                self.ready_to_release.append(closed)
+                self.ready_to_release.append((number, closed))
 
     def follow_iwarp(
         self,
@@ -248,18 +255,26 @@ class _Run:
 def _run(source: "SingleFile | SeveralTaps", options: Options) -> Analysis:
     run = _Run(source, options)
     # A merged batch lives until the next one is made, so only one can be under way.
-    threads = max(options.threads, 1) if isinstance(source, SingleFile) else 1
+    threads = min(max(options.threads, 1), MAX_THREADS) if isinstance(source, SingleFile) else 1
     workers = [
         threading.Thread(target=run.carry, name=f"batch-{number}", daemon=True)
         for number in range(threads)
     ]
     for worker in workers:
         worker.start()
-    # Polars takes a fifth of a second to import: do it while the kernels work.
-    import polars  # noqa: F401
+    try:
+        # Polars takes a fifth of a second to import: do it while the kernels work.
+        import polars  # noqa: F401
 
-    for worker in workers:
-        worker.join()
+        for worker in workers:
+            # Ctrl-C may reach any thread, and then wakes this one only when it looks.
+            while worker.is_alive():
+                worker.join(_LOOK_EVERY_S)
+    except BaseException as error:
+        run.break_off(error)
+        for worker in workers:
+            worker.join(_LOOK_EVERY_S)  # longer only where it waits for standard input
+        raise
     if run.failure is not None:
         raise run.failure
     return run.finish()
@@ -274,10 +289,18 @@ def analyze(paths: list[str], options: Options, progress: Progress) -> Analysis:
     if len(paths) == 1:
         try:
             with SingleFile(paths[0], progress) as source:
+                if not source.can_restart and source.starts_with_more_taps():
+                    return _run_several(paths, options, progress, opened=source)
                 return _run(source, options)
         except _Restart:
             pass
+    return _run_several(paths, options, progress)
+
+
+def _run_several(
+    paths: list[str], options: Options, progress: Progress, opened: SingleFile | None = None
+) -> Analysis:
     from fabricscope.pipeline.several import SeveralTaps
 
-    with SeveralTaps(paths, progress) as several:
+    with SeveralTaps(paths, progress, opened=opened) as several:
         return _run(several, options)

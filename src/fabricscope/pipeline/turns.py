@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
+from typing import Final
+
+MAX_THREADS: Final = 4
+"""Most batches under way at once: a reader keeps the bytes of this many (and flows their slots)."""
 
 
 class Turns:
