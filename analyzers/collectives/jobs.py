@@ -13,12 +13,19 @@ from fabricscope.analyzers.collectives.layout import (
     KIND_CONTROL,
     KIND_IMMEDIATE,
 )
+from fabricscope.analyzers.sketch.quantiles import percentile
 
 MIN_TCP_BYTES: Final = 4_096
 """A TCP connection that carried less in one direction moved no tensors."""
 
 MIN_RDMA_BYTES: Final = 1_024
 """Where messages of this size are seen, those as small as a credit carry no tensors."""
+
+DELAY_PART: Final = 0.8
+"""Of the shortest ACK round trip beyond the tap: a message is passed on no sooner than acknowledged."""
+
+SLACK_PACKETS: Final = 2.5
+"""Packets that the mirror missed at the edge of a window count for its neighbour."""
 
 MAX_RANKS: Final = 1_024
 
@@ -28,7 +35,10 @@ class Events:
     """What a group of hosts sent, in order of start.
 
     ranks: texts of the addresses; start_ns, end_ns, bytes, src, dst (indexes into ranks), channel,
-    kind: arrays of one length. rdma: whether these are RDMA messages.
+    kind: arrays of one length. rdma: whether these are RDMA messages. slack_bytes: what a window may
+    miss of an edge because the mirror lost packets; lost: the part of packets it lost. lane: the
+    queue pair's number at the receiver, 0 over TCP. delay_ns: what passes at least between a
+    message at the tap and the one that was waiting for it.
     """
 
     ranks: list[str]
@@ -40,11 +50,18 @@ class Events:
     channel: NDArray[np.int64]
     kind: NDArray[np.uint8]
     rdma: bool
+    lane: NDArray[np.int64]
+    slack_bytes: float = 0.0
+    lost: float = 0.0
+    delay_ns: float = 0.0
 
     def matrix(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return data bytes by sender and receiver of events `start` to `stop`, (n, n)."""
+        return self.matrix_of(np.arange(start, stop))
+
+    def matrix_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return data bytes by sender and receiver of event rows, (n, n)."""
         count = len(self.ranks)
-        rows = slice(start, stop)
         weights = np.where(self.kind[rows] >= KIND_CONTROL, 0, self.bytes[rows])
         flat = np.bincount(self.src[rows] * count + self.dst[rows], weights, count * count)
         return flat.reshape(count, count)
@@ -127,11 +144,11 @@ class Traffic:
 
 
 def sort_out(
-    channels: NDArray[np.void], transfers: NDArray[np.void], paired: NDArray[np.int64]
+    channels: NDArray[np.void], transfers: NDArray[np.void], qps: NDArray[np.void]
 ) -> Traffic:
     """Split transfers into groups of hosts that exchange data, RDMA and TCP apart.
 
-    paired: by queue-pair slot the slot of its other direction, -1 for none.
+    qps: the queue pairs' QP_DTYPE records by slot.
     """
     src, dst, texts = _hosts(channels)
     number = transfers["channel"].astype(np.int64)
@@ -155,7 +172,7 @@ def sort_out(
             inside = kind & ~serial & np.isin(src, hosts) & np.isin(dst, hosts)
             wanted = inside[number]
             groups.append(
-                _events(channels, transfers[wanted], hosts, src, dst, texts, over_rdma, paired, carries)
+                _events(channels, transfers[wanted], hosts, src, dst, texts, over_rdma, qps, carries)
             )
     io = serial[number]
     return Traffic(
@@ -174,7 +191,7 @@ def _events(
     dst: NDArray[np.int64],
     texts: list[str],
     rdma: bool,
-    paired: NDArray[np.int64],
+    qps: NDArray[np.void],
     carries: NDArray[np.bool_],
 ) -> Events:
     """Return the events of a group; of acknowledgements only those for data."""
@@ -182,6 +199,7 @@ def _events(
     local[hosts] = np.arange(len(hosts))
     if rdma:
         slots = channels["qp"].astype(np.int64)
+        paired = qps["paired"].astype(np.int64)
         with_data = np.zeros(len(paired) + 1, bool)
         with_data[slots[carries]] = True
         answers = with_data[paired[slots]] & (paired[slots] >= 0)
@@ -198,6 +216,9 @@ def _events(
             )
     transfers = transfers[np.argsort(transfers["start_ns"], kind="stable")]
     number = transfers["channel"].astype(np.int64)
+    used = channels[np.unique(number)]
+    lost = float(used["lost"].sum() / max(int((used["lost"] + used["packets"]).sum()), 1))
+    slack = SLACK_PACKETS * float(used["full"].max(initial=0)) if rdma and lost > 0 else 0.0
     return Events(
         [texts[k] for k in hosts],
         transfers["start_ns"].copy(),
@@ -208,4 +229,26 @@ def _events(
         number,
         transfers["kind"].copy(),
         rdma,
+        qps["dest_qp"][channels["qp"][number]].astype(np.int64) if rdma else np.zeros_like(number),
+        slack,
+        lost if rdma else 0.0,
+        DELAY_PART * round_trip_ns(channels[np.unique(number)], qps)[0] if rdma else 0.0,
     )
+
+
+def round_trip_ns(channels: NDArray[np.void], qps: NDArray[np.void]) -> tuple[float, float]:
+    """Return the shortest round trip of channels beyond the tap, and on both sides; 0 if unknown.
+
+    A tap sees from data to ACK only the part beyond it; the pair's other direction has the rest.
+    """
+    slots = np.unique(channels["qp"][channels["qp"] >= 0]).astype(np.int64)
+    slots = slots[qps["ack_rtt"][slots].sum(axis=1) > 0]
+    if slots.size == 0:
+        return 0.0, 0.0
+    part = np.full(len(qps), np.nan)
+    part[slots] = percentile(qps["ack_rtt"][slots], 0.1)
+    other = qps["paired"][slots].astype(np.int64)
+    both = part[slots] + np.where(other >= 0, part[other], np.nan)
+    whole = both[~np.isnan(both)]
+    least = float(part[slots].min())
+    return least, float(whole.min() if whole.size else least)

@@ -11,10 +11,7 @@ import numpy as np
 from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.segments import Segment
-from fabricscope.analyzers.collectives.timing import lead, least_channel_lead
-
-CHAIN_LEAD: Final = 0.5
-"""A rank of a chain is less than half a message ahead of what it received."""
+from fabricscope.analyzers.collectives.timing import CHAIN_LEAD, lead, waiting_channels
 
 BARRIER_BYTES: Final = 64
 
@@ -82,7 +79,10 @@ def _largest_lead(
         for segment in segments[::step]
         for before, edge in edges
     ]
-    return max(s[0] for s in samples), float(np.median([s[1] for s in samples]))
+    # A message that the mirror missed is known only later, which looks like a lead.
+    values = np.array([sample[0] for sample in samples])
+    ahead = float(np.median(values) if events.lost > 0 else values.max())
+    return ahead, float(np.median([s[1] for s in samples]))
 
 
 def _ring(events: Events, segments: list[Segment], edge: float) -> Collective:
@@ -111,13 +111,11 @@ def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collecti
     """
     step = max(1, len(segments) // MAX_SAMPLED)
     samples = segments[::step]
-    channels = [least_channel_lead(events, segment) for segment in samples]
-    least = float(np.median([value[0] for value in channels]))
-    message = float(np.median([value[1] for value in channels]))
+    waiting = float(np.median([waiting_channels(events, segment) for segment in samples]))
     leads = [
         (lead(events, s, (0, 1), (1, 0))[0], lead(events, s, (1, 0), (0, 1))[0]) for s in samples
     ]
-    if least < CHAIN_LEAD * message:
+    if waiting >= 0.5:
         # The root waits; it has one child in NCCL's trees, under which all others hang.
         hub = 0 if sum(b > a for a, b in leads) * 2 <= len(leads) else 1
         return Collective("allreduce", "tree", (hub, 1 - hub), 2, edge, segments, 0.8, hub=hub)

@@ -36,8 +36,11 @@ class Pattern:
     partial: bool = False
 
 
-def pattern_of(matrix: NDArray[np.float64]) -> Pattern | None:
-    """Return the algorithm that `matrix` (n, n) bytes obeys, None when it obeys none."""
+def pattern_of(matrix: NDArray[np.float64], slack_bytes: float = 0.0) -> Pattern | None:
+    """Return the algorithm that `matrix` (n, n) bytes obeys, None when it obeys none.
+
+    slack_bytes: by how much an edge may be off because the mirror missed packets at its ends.
+    """
     largest = float(matrix.max(initial=0.0))
     if largest <= 0:
         return None
@@ -45,7 +48,7 @@ def pattern_of(matrix: NDArray[np.float64]) -> Pattern | None:
     hosts = np.flatnonzero((cleaned.sum(axis=0) + cleaned.sum(axis=1)) > 0)
     small = cleaned[np.ix_(hosts, hosts)]
     for test in (_ring, _direct, _halving_doubling, _two_way_tree, _one_way_tree, _ring_to_root):
-        found = test(small)
+        found = test(small, slack_bytes)
         if found is not None:
             return Pattern(
                 found.shape,
@@ -57,19 +60,19 @@ def pattern_of(matrix: NDArray[np.float64]) -> Pattern | None:
     return None
 
 
-def _equal(values: NDArray[np.float64], tolerance: float = TOLERANCE) -> bool:
+def _equal(values: NDArray[np.float64], slack: float) -> bool:
     middle = float(np.median(values))
-    return bool(np.all(np.abs(values - middle) <= tolerance * middle))
+    return bool(np.all(np.abs(values - middle) <= TOLERANCE * middle + slack))
 
 
-def _ring(matrix: NDArray[np.float64]) -> Pattern | None:
+def _ring(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Everybody sends to one successor and hears from one predecessor, all alike, in one cycle."""
     count = len(matrix)
     used = matrix > 0
     if not ((used.sum(axis=1) == 1).all() and (used.sum(axis=0) == 1).all()):
-        return _rings(matrix)
+        return _rings(matrix, slack)
     values = matrix[used]
-    if not _equal(values):
+    if not _equal(values, slack):
         return None
     order = _follow(used.argmax(axis=1), count)
     if len(order) != count:
@@ -85,13 +88,13 @@ def _follow(successor: NDArray[np.int64], count: int) -> list[int]:
     return order
 
 
-def _rings(matrix: NDArray[np.float64]) -> Pattern | None:
+def _rings(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Two rings of opposite direction, as two channels may have: each edge both ways, a cycle."""
     count = len(matrix)
     used = matrix > 0
     if count < 4 or not (used.sum(axis=1) == 2).all() or not (used == used.T).all():
         return None
-    if not _equal(matrix[used]):
+    if not _equal(matrix[used], slack):
         return None
     order = [0]
     place, before = int(np.flatnonzero(used[0])[0]), 0
@@ -104,16 +107,16 @@ def _rings(matrix: NDArray[np.float64]) -> Pattern | None:
     return Pattern("ring", tuple(order), float(2 * matrix[used].mean()))
 
 
-def _direct(matrix: NDArray[np.float64]) -> Pattern | None:
+def _direct(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Everybody sends everybody the same."""
     count = len(matrix)
     others = matrix[~np.eye(count, dtype=bool)]
-    if count < 3 or not (others > 0).all() or not _equal(others):
+    if count < 3 or not (others > 0).all() or not _equal(others, slack):
         return None
     return Pattern("direct", tuple(range(count)), float(others.mean() * count))
 
 
-def _halving_doubling(matrix: NDArray[np.float64]) -> Pattern | None:
+def _halving_doubling(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Partners get S, S/2, S/4, ...: log2 n of them, the same both ways."""
     count = len(matrix)
     rounds = count.bit_length() - 1
@@ -125,7 +128,7 @@ def _halving_doubling(matrix: NDArray[np.float64]) -> Pattern | None:
     shares = -np.sort(-matrix, axis=1)[:, :rounds]
     size = float(np.median(shares[:, 0]))
     expected = size / 2.0 ** np.arange(rounds)
-    if (np.abs(shares - expected) > 2 * TOLERANCE * expected + 8).any():
+    if (np.abs(shares - expected) > 2 * TOLERANCE * expected + 8 + slack).any():
         return None
     return Pattern("halving_doubling", tuple(range(count)), size)
 
@@ -143,7 +146,7 @@ def _components(used: NDArray[np.bool_]) -> int:
     return int(reached.sum())
 
 
-def _two_way_tree(matrix: NDArray[np.float64]) -> Pattern | None:
+def _two_way_tree(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Sums up, results down: each edge both ways alike; one tree, or several that share S."""
     count = len(matrix)
     used = matrix > 0
@@ -151,14 +154,14 @@ def _two_way_tree(matrix: NDArray[np.float64]) -> Pattern | None:
         return None
     ups = np.triu(matrix)[np.triu(used)]
     downs = np.tril(matrix).T[np.triu(used)]
-    if (np.abs(ups - downs) > TOLERANCE * np.maximum(ups, downs)).any():
+    if (np.abs(ups - downs) > TOLERANCE * np.maximum(ups, downs) + slack).any():
         return None
     size = float((ups.sum() + downs.sum()) / 2 / (count - 1))
     edges = len(ups)
     if edges == count - 1:
-        if not _equal(np.concatenate((ups, downs))):
+        if not _equal(np.concatenate((ups, downs)), slack):
             return None
-    elif edges > 2 * (count - 1) or not _shares_of(ups, size):
+    elif edges > 2 * (count - 1) or not _shares_of(ups, size, slack):
         # Two trees at most: NCCL's double binary tree, whose channels share S between them.
         return None
     degrees = used.sum(axis=1)
@@ -166,12 +169,12 @@ def _two_way_tree(matrix: NDArray[np.float64]) -> Pattern | None:
     return Pattern("tree", tuple(_breadth_first(used, hub)), size, hub=hub)
 
 
-def _shares_of(values: NDArray[np.float64], size: float) -> bool:
+def _shares_of(values: NDArray[np.float64], size: float, slack: float) -> bool:
     """Tell whether edges carry a, b or a + b, where a + b = S: those of two trees."""
     part = float(values.min())
     shares = np.array([part, size - part, size])
     off = np.abs(values[:, None] - shares[None, :]).min(axis=1)
-    return bool((off <= TOLERANCE * size).all())
+    return bool((off <= TOLERANCE * size + slack).all())
 
 
 def _breadth_first(used: NDArray[np.bool_], root: int) -> list[int]:
@@ -184,14 +187,14 @@ def _breadth_first(used: NDArray[np.bool_], root: int) -> list[int]:
     return order
 
 
-def _one_way_tree(matrix: NDArray[np.float64]) -> Pattern | None:
+def _one_way_tree(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Every edge carries S away from the root, or towards it; a line is one without branches."""
     count = len(matrix)
     used = matrix > 0
     if int(used.sum()) != count - 1 or count < 2 or _components(used) != count:
         return None
     values = matrix[used]
-    if not _equal(values):
+    if not _equal(values, slack):
         return None
     incoming, outgoing = used.sum(axis=0), used.sum(axis=1)
     size = float(values.mean())
@@ -206,7 +209,7 @@ def _one_way_tree(matrix: NDArray[np.float64]) -> Pattern | None:
     return None
 
 
-def _ring_to_root(matrix: NDArray[np.float64]) -> Pattern | None:
+def _ring_to_root(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     """Reduce as a ring ReduceScatter whose parts are then gathered at the root."""
     count = len(matrix)
     if count < 3:
@@ -216,7 +219,7 @@ def _ring_to_root(matrix: NDArray[np.float64]) -> Pattern | None:
         part = float(np.median(np.delete(matrix[:, root], root)))
         rest[:, root] = np.where(np.abs(rest[:, root] - part) <= TOLERANCE * part, 0, rest[:, root])
         rest[:, root] = np.where(rest[:, root] > 0, rest[:, root] - part, 0)
-        found = _ring(rest)
+        found = _ring(rest, slack)
         if found is not None and abs(found.edge_bytes - (count - 1) * part) <= TOLERANCE * part * (
             count
         ):

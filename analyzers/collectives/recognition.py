@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.diagnosis import diagnose
+from fabricscope.analyzers.collectives.division import divide
 from fabricscope.analyzers.collectives.inputs import checkpoints_of, reads_of
-from fabricscope.analyzers.collectives.jobs import Events, Traffic, sort_out
+from fabricscope.analyzers.collectives.jobs import Events, round_trip_ns, sort_out
 from fabricscope.analyzers.collectives.operations import Collective, identify
 from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.collectives.segments import Segment, cluster, cut
 from fabricscope.analyzers.collectives.steps import job_entry
 from fabricscope.analyzers.rdma.table import QueuePairTable
-from fabricscope.analyzers.sketch.quantiles import percentile
 
 MIN_EXPLAINED: Final = 0.5
 """A group of which less fits collectives is no job."""
@@ -34,12 +34,11 @@ def recognise(
     if transfers.size == 0:
         return result
     qps = queue_pairs.queue_pairs
-    paired = qps["paired"].astype(np.int64)
-    traffic = sort_out(channels, transfers, paired)
+    traffic = sort_out(channels, transfers, qps)
     ordered: list[tuple[int, dict[str, Any]]] = []
     for events in traffic.groups:
-        rtt_ns = round_trip_ns(channels, events, qps) if events.rdma else 0.0
-        segments = cut(events, rtt_ns)
+        rtt_ns = round_trip_ns(channels[np.unique(events.channel)], qps)[1]
+        segments = divide(events, rtt_ns) or cut(events, rtt_ns)
         collectives = _collectives(events, segments)
         if not collectives or not _is_job(events, collectives):
             continue
@@ -53,31 +52,9 @@ def recognise(
     return result
 
 
-def round_trip_ns(
-    channels: NDArray[np.void], events: Events, qps: NDArray[np.void]
-) -> float:
-    """Return the round trip of the group's queue pairs, both sides of the tap, 0 if unknown.
-
-    A tap sees from data to ACK only the part beyond it; the pair's other direction has the rest.
-    """
-    slots = np.unique(channels["qp"][np.unique(events.channel)]).astype(np.int64)
-    slots = slots[slots >= 0]
-    known = qps["ack_rtt"][slots].sum(axis=1) > 0
-    slots = slots[known]
-    if slots.size == 0:
-        return 0.0
-    part = np.full(len(qps), np.nan)
-    part[slots] = percentile(qps["ack_rtt"][slots], 0.1)
-    other = qps["paired"][slots].astype(np.int64)
-    rest = np.where(other >= 0, part[other], np.nan)
-    both = part[slots] + np.nan_to_num(rest)
-    whole = both[~np.isnan(rest)]
-    return float(whole.min() if whole.size else both.min())
-
-
 def _collectives(events: Events, segments: list[Segment]) -> list[Collective]:
     found = []
-    for group in cluster(segments):
+    for group in cluster(segments, events.slack_bytes):
         collective = identify(events, group)
         if collective is not None:
             found.append(collective)

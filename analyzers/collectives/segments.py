@@ -28,10 +28,9 @@ RTT_FACTOR: Final = 1.5
 
 @dataclass
 class Segment:
-    """One operation: event rows `start` to `stop` of the group, its bytes and what they fit."""
+    """One operation: rows of the group's events (ascending), their bytes and what they fit."""
 
-    start: int
-    stop: int
+    rows: NDArray[np.int64]
     matrix: NDArray[np.float64]
     pattern: Pattern | None
     start_ns: int = 0
@@ -79,49 +78,51 @@ def segments_at(
     while at < len(matrices):
         stop, total, pattern = at + 1, matrices[at], None
         if total.any():
-            stop, total, pattern = _join(matrices, at)
-        found.append(Segment(int(bounds[at]), int(bounds[stop]), total, pattern))
+            stop, total, pattern = _join(matrices, at, events.slack_bytes)
+        own = np.arange(int(bounds[at]), int(bounds[stop]))
+        found.append(Segment(own, total, pattern))
         at = stop
     return found
 
 
 def _join(
-    matrices: list[NDArray[np.float64]], at: int
+    matrices: list[NDArray[np.float64]], at: int, slack_bytes: float
 ) -> tuple[int, NDArray[np.float64], Pattern | None]:
     """Add up parts from `at` on until all ranks have done theirs; one part if they never have."""
     total = np.zeros_like(matrices[at])
     for end in range(at, min(at + MAX_JOINED, len(matrices))):
         total = total + matrices[end]
-        pattern = complete_pattern(total)
+        pattern = complete_pattern(total, slack_bytes)
         if pattern is not None:
             return end + 1, total, pattern
     return at + 1, matrices[at], None
 
 
-def complete_pattern(matrix: NDArray[np.float64]) -> Pattern | None:
+def complete_pattern(matrix: NDArray[np.float64], slack_bytes: float) -> Pattern | None:
     """Return what the bytes fit when all ranks take part, else None."""
-    pattern = pattern_of(matrix)
+    pattern = pattern_of(matrix, slack_bytes)
     return pattern if pattern is not None and len(pattern.order) == len(matrix) else None
 
 
-def same_kind(one: Segment, other: Segment) -> bool:
+def same_kind(one: Segment, other: Segment, slack_bytes: float) -> bool:
     """Tell whether two operations are iterations of one collective."""
     if one.pattern is None or other.pattern is None:
         return False
     if (one.pattern.shape, one.pattern.order) != (other.pattern.shape, other.pattern.order):
         return False
     largest = max(float(one.matrix.max()), float(other.matrix.max()))
-    return bool(np.abs(one.matrix - other.matrix).max() <= TOLERANCE * largest)
+    difference = float(np.abs(one.matrix - other.matrix).max())
+    return difference <= TOLERANCE * largest + 2 * slack_bytes
 
 
-def cluster(segments: list[Segment]) -> list[list[Segment]]:
+def cluster(segments: list[Segment], slack_bytes: float) -> list[list[Segment]]:
     """Group operations into collectives, in order of first start."""
     groups: list[list[Segment]] = []
     for segment in segments:
         if segment.pattern is None:
             continue
         for group in groups:
-            if same_kind(group[0], segment):
+            if same_kind(group[0], segment, slack_bytes):
                 group.append(segment)
                 break
         else:
@@ -129,12 +130,14 @@ def cluster(segments: list[Segment]) -> list[list[Segment]]:
     return groups
 
 
-def _score(segments: list[Segment], all_bytes: float) -> tuple[float, float]:
+def _score(
+    segments: list[Segment], all_bytes: float, slack_bytes: float
+) -> tuple[float, float]:
     """Return which part of the bytes is explained, and how much must be told to explain it.
 
     Ten iterations of one collective are told by one of them.
     """
-    groups = cluster(segments)
+    groups = cluster(segments, slack_bytes)
     explained = sum(float(segment.matrix.sum()) for group in groups for segment in group)
     told = sum(float(group[0].matrix.sum()) for group in groups)
     return explained / max(all_bytes, 1.0), told / max(all_bytes, 1.0)
@@ -148,14 +151,14 @@ def cut(events: Events, rtt_ns: float) -> list[Segment]:
     tried = [
         segments_at(events, rows, gaps, threshold) for threshold in thresholds(gaps, floor_ns)
     ]
-    scores = [_score(segments, total) for segments in tried]
+    scores = [_score(segments, total, events.slack_bytes) for segments in tried]
     most = max(explained for explained, _ in scores)
     best, least = tried[-1], float("inf")
     for segments, (explained, told) in zip(tried, scores, strict=True):
         if explained >= most - 0.02 and told < 0.98 * least:
             best, least = segments, told
     for segment in best:
-        _set_times(events, segment)
+        set_times(events, segment)
     return _attach_openings(best, events)
 
 
@@ -165,19 +168,19 @@ def _attach_openings(segments: list[Segment], events: Events) -> list[Segment]:
     for segment in reversed(segments):
         following = kept[-1] if kept else None
         if following is not None and following.pattern is not None and not segment.matrix.any():
-            rows = slice(segment.start, segment.stop)
+            rows = segment.rows
             pairs = following.matrix + following.matrix.T > 0
             if pairs[events.src[rows], events.dst[rows]].all():
-                following.start = segment.start
+                following.rows = np.concatenate((rows, following.rows))
                 following.start_ns = min(segment.start_ns, following.start_ns)
                 continue
         kept.append(segment)
     return kept[::-1]
 
 
-def _set_times(events: Events, segment: Segment) -> None:
+def set_times(events: Events, segment: Segment) -> None:
     """Set start and end: first to last packet of data, over TCP of control as well."""
-    rows = slice(segment.start, segment.stop)
+    rows = segment.rows
     kind = events.kind[rows]
     starts, ends = events.start_ns[rows], events.end_ns[rows]
     counted = kind < KIND_CONTROL

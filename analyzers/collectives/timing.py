@@ -6,6 +6,8 @@ than one chunk. So the largest lead that is seen is the chunk's size, which tell
 (lead 0), and a tree of two from a ring of two.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,12 +15,15 @@ from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.segments import Segment
 
+CHAIN_LEAD: Final = 0.5
+"""Who waits for each message is less than half a message ahead of what was received."""
+
 
 def edge_rows(
     events: Events, segment: Segment, source: int, destination: int
 ) -> NDArray[np.int64]:
     """Return the rows of the segment's data from one rank to another, in order of start."""
-    rows = np.arange(segment.start, segment.stop)
+    rows = segment.rows
     wanted = (
         (events.src[rows] == source)
         & (events.dst[rows] == destination)
@@ -67,25 +72,21 @@ def lead_of(
         return 0.0, 0.0
     times = events.start_ns[sent] if events.rdma else events.end_ns[sent]
     position = np.cumsum(events.bytes[sent]).astype(np.float64)
-    ahead = position - received_at(events, received, times)
+    ahead = position - received_at(events, received, times - int(events.delay_ns))
     return float(ahead.max()), float(np.median(events.bytes[sent]))
 
 
-def least_channel_lead(events: Events, segment: Segment) -> tuple[float, float]:
-    """Return the smallest lead of a channel between two ranks, and the message size.
+def waiting_channels(events: Events, segment: Segment) -> float:
+    """Return which part of the channels between two ranks has an end that always waits.
 
-    Each channel is compared with those the other way, of which the closest counts: a channel
-    that never runs ahead of some other one waits for it.
+    A channel is two queue pairs, one each way, numbered in the same order at both ranks.
     """
     ways = [edge_rows(events, segment, 0, 1), edge_rows(events, segment, 1, 0)]
-    channels = [
-        [way[events.channel[way] == number] for number in np.unique(events.channel[way])]
-        for way in ways
+    lanes = [
+        [way[events.lane[way] == number] for number in np.unique(events.lane[way])] for way in ways
     ]
-    leads, messages = [], []
-    for own, other in ((channels[0], channels[1]), (channels[1], channels[0])):
-        for sent in own:
-            values = [lead_of(events, received, sent) for received in other]
-            leads.append(min((value[0] for value in values), default=0.0))
-            messages += [value[1] for value in values]
-    return min(leads, default=0.0), float(np.median(messages)) if messages else 0.0
+    waiting = []
+    for one, other in zip(lanes[0], lanes[1], strict=False):
+        ahead = [lead_of(events, one, other), lead_of(events, other, one)]
+        waiting.append(min(value for value, _ in ahead) < CHAIN_LEAD * min(m for _, m in ahead))
+    return float(np.mean(waiting)) if waiting else 0.0

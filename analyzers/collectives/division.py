@@ -1,0 +1,141 @@
+"""Iterations of a single collective, found rank by rank.
+
+When iterations of different ranks overlap, no silence is common to all. But each rank by itself
+computes between them: it sends the first byte of the next iteration only some time after it has
+received the last one of this, whatever the others do. So the number of iterations is the largest
+one for which, at every rank and every equal share of its bytes, that holds.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.collectives.jobs import Events
+from fabricscope.analyzers.collectives.layout import KIND_ACK, KIND_CONTROL
+from fabricscope.analyzers.collectives.segments import (
+    RDMA_FLOOR_NS,
+    RTT_FACTOR,
+    Segment,
+    complete_pattern,
+    set_times,
+)
+
+MAX_ITERATIONS: Final = 4_096
+SHARE: Final = 0.002
+"""By how much of an iteration's bytes a boundary may be off."""
+
+MAX_OFF: Final = 0.4
+"""Past this part of an iteration the boundaries could be anywhere."""
+
+
+class _Rank:
+    """What one rank sent and received, by position in its bytes."""
+
+    def __init__(self, events: Events, data: NDArray[np.int64], rank: int) -> None:
+        sent = data[events.src[data] == rank]
+        received = data[events.dst[data] == rank]
+        received = received[np.argsort(events.end_ns[received], kind="stable")]
+        self.start_ns = events.start_ns[sent]
+        self.sent_after = np.cumsum(events.bytes[sent])
+        self.sent_before = self.sent_after - events.bytes[sent]
+        self.end_ns = events.end_ns[received]
+        self.received_after = np.cumsum(events.bytes[received])
+
+    def pauses(
+        self, count: int, slack_bytes: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Return when each iteration but the first begins, and the pause before; None: no fit."""
+        total = float(self.sent_after[-1])
+        share = total / count
+        off = SHARE * share + slack_bytes
+        if off > MAX_OFF * share:
+            return None
+        targets = share * np.arange(1, count)
+        first = np.maximum(np.searchsorted(self.sent_before, targets - off), 1)
+        beyond = np.searchsorted(self.sent_before, targets + off, side="right")
+        if (beyond <= first).any():
+            return None
+        before = self._received_by(count, slack_bytes)
+        places = np.array(
+            [
+                a + int(np.argmax(np.diff(self.start_ns[a - 1 : b]))) if b > a + 1 else a
+                for a, b in zip(first.tolist(), beyond.tolist(), strict=True)
+            ]
+        )
+        begins = self.start_ns[places]
+        return begins, begins - before
+
+    def _received_by(self, count: int, slack_bytes: float) -> NDArray[np.int64]:
+        """Return when the rank had all of each iteration but the last."""
+        if self.received_after.size == 0:
+            return np.zeros(count - 1, np.int64)
+        share = float(self.received_after[-1]) / count
+        targets = share * np.arange(1, count) - SHARE * share - slack_bytes
+        places = np.minimum(np.searchsorted(self.received_after, targets), self.end_ns.size - 1)
+        return np.asarray(self.end_ns[places], np.int64)
+
+
+def divide(events: Events, rtt_ns: float) -> list[Segment]:
+    """Return the iterations when the whole group did one collective over RDMA; else nothing."""
+    if not events.rdma:
+        return []
+    data = np.flatnonzero(events.kind < KIND_CONTROL)
+    total = events.matrix_of(data)
+    pattern = complete_pattern(total, 4 * events.slack_bytes)
+    if pattern is None or pattern.shape == "line":
+        return []
+    ranks = [_Rank(events, data, rank) for rank in range(len(events.ranks))]
+    senders = [rank for rank in ranks if rank.start_ns.size and rank.end_ns.size]
+    if not senders:
+        return []
+    floor_ns = max(RTT_FACTOR * rtt_ns, RDMA_FLOOR_NS)
+    most = min(min(rank.start_ns.size for rank in senders), MAX_ITERATIONS)
+    for count in range(most, 1, -1):
+        begins = _fits(senders, count, events.slack_bytes, floor_ns)
+        if begins is not None:
+            return _iterations(events, ranks, count, begins, senders)
+    return []
+
+
+def _fits(
+    ranks: list[_Rank], count: int, slack_bytes: float, floor_ns: float
+) -> list[NDArray[np.int64]] | None:
+    """Return each rank's beginnings if all of them pause at every share, else None."""
+    found = []
+    for rank in ranks:
+        pauses = rank.pauses(count, slack_bytes)
+        if pauses is None or (pauses[1] < floor_ns).any():
+            return None
+        found.append(pauses[0])
+    return found
+
+
+def _iterations(
+    events: Events,
+    ranks: list[_Rank],
+    count: int,
+    begins: list[NDArray[np.int64]],
+    senders: list[_Rank],
+) -> list[Segment]:
+    """Give every event to the iteration that its data's sender was in."""
+    number = np.zeros(len(events.kind), np.int64)
+    by_rank = {id(rank): begin for rank, begin in zip(senders, begins, strict=True)}
+    whole = np.median(np.stack(begins), axis=0).astype(np.int64)
+    # An adapter acknowledges what its host, still computing, has not asked for yet.
+    speaker = np.where(events.kind == KIND_ACK, events.dst, events.src)
+    for place, rank in enumerate(ranks):
+        own = np.flatnonzero(speaker == place)
+        number[own] = np.searchsorted(
+            by_rank.get(id(rank), whole), events.start_ns[own], side="right"
+        )
+    data = np.flatnonzero(events.kind < KIND_CONTROL)
+    mean = events.matrix_of(data) / count
+    pattern = complete_pattern(mean, events.slack_bytes)
+    found = []
+    for iteration in range(count):
+        rows = np.flatnonzero(number == iteration)
+        segment = Segment(rows, mean, pattern)
+        set_times(events, segment)
+        found.append(segment)
+    return found
