@@ -46,6 +46,7 @@ from fabricscope.dashboard.summary import (
     rank_queue_pairs,
 )
 from fabricscope.dashboard.tables import (
+    ALERTS,
     APPLICATIONS,
     COLLECTIVES,
     CONNECTIONS,
@@ -171,7 +172,15 @@ def build_sections(document: Document) -> list[Section]:
         Panel("ack-round-trips", "ACK round trip", draw_ack_round_trips(spread["ack_rtt_us"])),
     )
     connections = document["connections"]
+    alerts = document.get("alerts") or []
     sections = [
+        Section(
+            "alerts",
+            "Alerts",
+            tables=_some_tables(
+                build_table("rules", "Matches of your rules", ALERTS, alerts, ROWS_LIMIT)
+            ),
+        ),
         *_training_sections(document),
         Section(
             "over-time",

@@ -107,6 +107,7 @@ def list_caveats(document: Document) -> list[str]:
             f"{format_bytes(capture['unreadable_bytes'])} of the files could not be read."
         )
     caveats.extend(str(sentence) for sentence in capture["ended"])
+    caveats.extend(str(sentence) for sentence in document.get("collectives_refused") or [])
     if evicted := document["flows_evicted"]:
         caveats.append(
             f"The flow table was too small for {_plural(evicted, 'flow')}, counted in the totals "

@@ -91,6 +91,16 @@ def _alternatives(row: Row) -> Cell:
     return Cell(shown, shown)
 
 
+def _tags(row: Row) -> Cell:
+    shown = ", ".join(str(tag) for tag in row.get("tags") or []) or UNKNOWN
+    return Cell(shown, shown)
+
+
+def _values(row: Row) -> Cell:
+    shown = describe_evidence(row.get("values")) or UNKNOWN
+    return Cell(shown, shown)
+
+
 def _service(row: Row) -> Cell:
     port, identity = row.get("service_port"), row.get("service_id")
     if port:
@@ -189,6 +199,7 @@ QUEUE_PAIRS: Final = (
            percentile_us("nak_response_us", "p50")),
     Column("Packets", "Packets towards this queue pair", field("packets"), unsure=True),
     Column("Operations", "Messages of each kind", _operations, False),
+    Column("Tags", "Given by rules", _tags, False, rank=8),
     Column("Pair", "Queue pair of the other direction, once known", _queue_pair("paired_qp"),
            False),
     Column("Frame", "First frame in its file", field("first_frame")),
@@ -220,6 +231,7 @@ FLOWS: Final = (
     Column("App sure", "Confidence in the application", field("application_confidence",
            format_share)),
     Column("Beh sure", "Confidence in the behaviour", field("confidence", format_share)),
+    Column("Tags", "Given by rules", _tags, False, rank=5),
     Column("Because", "Features that decided the behaviour", text("behaviour_features"), False),
     Column("Frame", "First frame in its file", field("first_frame")),
 )  # fmt: skip
@@ -320,6 +332,16 @@ IWARP: Final = (
     Column("Read p50", "Read request to the end of its response", percentile_us("read_us", "p50"),
            unsure=True, rank=5),
     Column("Operations", "Messages of each kind", _operations, False, rank=6),
+)  # fmt: skip
+
+ALERTS: Final = (
+    Column("Rule", "Name of the rule that matched", text("rule"), False, rank=0),
+    Column("Severity", "As the rule says", text("severity"), False, rank=0),
+    Column("Subject", "Flow, queue pair or finding that it matched", text("subject"), False,
+           rank=0),
+    Column("Meaning", "In the rule's words", text("description"), False, rank=2),
+    Column("Values", "What the rule looked at", _values, False, rank=3),
+    Column("Tags", "Given by the rule", _tags, False, rank=4),
 )  # fmt: skip
 
 PAUSE: Final = (

@@ -43,21 +43,34 @@ class Job(NamedTuple):
     collectives: list[Mapping[str, Any]]
 
     @property
+    def main(self) -> Mapping[str, Any] | None:
+        """The collective that a drawing of the job shows: a held-back one, else that of most data.
+
+        None without any.
+        """
+        return max(
+            self.collectives,
+            key=lambda one: (
+                bool(one.get("straggler")),
+                (one.get("message_bytes") or 0) * (one.get("iterations") or 1),
+            ),
+            default=None,
+        )
+
+    @property
     def ranks(self) -> list[str]:
-        """Addresses of the ranks, in ring order where one of the collectives is a ring."""
-        for collective in self.collectives:
-            if collective.get("algorithm") == "ring" and len(collective["ranks"]) == len(
-                self.entry["ranks"]
-            ):
-                return [str(rank) for rank in collective["ranks"]]
-        return [str(rank) for rank in self.entry["ranks"]]
+        """Addresses of the ranks, in ring order where the main collective is a ring of them all."""
+        members = [str(rank) for rank in self.entry["ranks"]]
+        if self.main is not None and self.main.get("algorithm") == "ring":
+            order = [str(rank) for rank in self.main["ranks"]]
+            return order if len(order) == len(members) else members
+        return members
 
 
 class Suspect(NamedTuple):
     """Who holds a job back: a rank (`compute`) or a direction of its link (`link`)."""
 
     kind: str
-    rank: int | None
     ip: str
     direction: str
     late_ms: float | None
@@ -103,7 +116,6 @@ def read_suspect(given: Mapping[str, Any]) -> Suspect:
     """Return the straggler of a collective, as the document has it."""
     return Suspect(
         str(given.get("kind") or "compute"),
-        given.get("rank"),
         str(given.get("ip") or ""),
         str(given.get("direction") or ""),
         given.get("late_ms"),
@@ -134,16 +146,17 @@ def describe_diagnosis(job: Job) -> str:
     if not found:
         if not job.collectives:
             return "No collective was recognised, so nobody can say who holds the job back."
-        return "No rank and no link holds the job back."
+        partial = any(one.get("partial_view") for one in job.collectives)
+        return "No rank and no link holds the job back" + (
+            ", as far as the captured part of it shows." if partial else "."
+        )
     worst = found[0]
-    rank = "" if worst.rank is None else f" (rank {worst.rank})"
-    late = format_duration(None if worst.late_ms is None else worst.late_ms / 1e3)
     if worst.kind == "link":
         way = f" {worst.direction}" if worst.direction else ""
         rate = f" at {format_bit_rate(worst.rate_gbps * 1e9)}" if worst.rate_gbps else ""
-        return f"A slow link holds the job back: {worst.ip}{rank}{way}{rate}."
-    by = f", {late} later than the others" if worst.late_ms else ""
-    return f"Rank {worst.ip}{rank} holds the job back: it comes to each collective last{by}."
+        return f"A slow link holds the job back: {worst.ip}{way}{rate}."
+    by = f", {format_duration(worst.late_ms / 1e3)} after the others" if worst.late_ms else ""
+    return f"Rank {worst.ip} holds the job back: it comes to each collective last{by}."
 
 
 def name_operation(collective: Mapping[str, Any]) -> str:
@@ -213,13 +226,10 @@ def edges_of(job: Job, document: Document) -> list[Edge]:
     A ring that was seen in part is not closed.
     """
     ranks = job.ranks
-    largest = max(
-        job.collectives, key=lambda c: (c.get("message_bytes") or 0) * (c.get("iterations") or 1),
-        default=None,
-    )  # fmt: skip
-    if largest is not None and largest.get("algorithm") == "ring":
-        order = [str(rank) for rank in largest["ranks"]]
-        closing = [] if largest.get("partial_view") else [(order[-1], order[0])]
+    main = job.main
+    if main is not None and main.get("algorithm") == "ring":
+        order = [str(rank) for rank in main["ranks"]]
+        closing = [] if main.get("partial_view") else [(order[-1], order[0])]
         return [*pairwise(order), *closing]
     matrix = document["traffic_matrix"]
     place = {str(host): index for index, host in enumerate(matrix["hosts"])}

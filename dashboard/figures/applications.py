@@ -39,6 +39,8 @@ def draw_applications(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         tiles.add("others", "", f"{len(sizes) - len(kept):,} others", rest, GREY)
     figure = new_figure(height=TALL_PX, hovermode="closest", margin={"l": 4, "r": 4, "t": 4,
                                                                        "b": 4})  # fmt: skip
+    # Text that would have to shrink below this to fit its tile is left to the hover.
+    figure.update_layout(uniformtext={"minsize": 10, "mode": "hide"})
     figure.add_treemap(**tiles.trace())
     return figure
 

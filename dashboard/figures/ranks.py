@@ -122,18 +122,18 @@ def _add_nodes(
                 "symbol": "diamond" if marked else "circle",
                 "color": VERMILION if marked else BLUE,
             },
-            text=[_label(rank, ranks.index(rank), marks.get(rank)) for rank in group],
+            text=[_label(rank, marks.get(rank)) for rank in group],
             textposition=[_beside(places[rank]) for rank in group],
             name="Straggler" if marked else "Rank",
             cliponaxis=False,
-            hovertext=[f"rank {ranks.index(rank)}: {escape_label(rank)}" for rank in group],
+            hovertext=[escape_label(rank) for rank in group],
             hovertemplate="%{hovertext}<extra></extra>",
         )
 
 
-def _label(rank: str, number: int, suspect: Suspect | None) -> str:
+def _label(rank: str, suspect: Suspect | None) -> str:
     trouble = f"<br><b>{escape_label(suspect.label)}</b>" if suspect else ""
-    return f" {number} · {escape_label(rank)} {trouble}"
+    return f" {escape_label(rank)} {trouble}"
 
 
 def _beside(place: Place) -> str:

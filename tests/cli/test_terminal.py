@@ -4,6 +4,7 @@ import io
 
 import pytest
 from examples.analysis import empty_document, hostile_document, ring_document
+from examples.training import training_document
 from rich.console import Console
 
 from fabricscope.cli.terminal import (
@@ -115,3 +116,18 @@ def test_a_brief_report_keeps_the_worst_and_counts_the_rest() -> None:
     assert f"{len(document['queue_pairs']) - BRIEF_ROWS} more, use --json" in text
     assert f"{len(document['findings']) - BRIEF_FINDINGS} more, use --json" in text
     assert text.index("CRITICAL") < text.index("WARNING")
+
+
+def test_matches_of_rules_are_listed_before_the_findings() -> None:
+    text = _report(training_document(), 180)
+    alerts = text[text.index("Alerts  1") : text.index("Findings")]
+    assert "storage-encrypted  notice" in alerts
+    assert "Storage traffic that is not in the clear" in alerts
+    assert "Training" in text[: text.index("Protocols")]
+
+
+def test_flows_carry_application_and_behaviour() -> None:
+    lines = _report(ring_document(), 100).splitlines()
+    header = next(line for line in lines if line.startswith("A  ") and "Proto" in line)
+    assert "Application" in header
+    assert "Behaviour" in header

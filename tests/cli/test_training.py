@@ -8,7 +8,12 @@ from examples.training import hostile_training_document, training_document, tree
 from rich.console import Console
 
 from fabricscope.cli.screen import Screen
-from fabricscope.cli.training import JOBS_LIMIT, RING_LIMIT, print_training
+from fabricscope.cli.training import (
+    JOBS_LIMIT,
+    RING_LIMIT,
+    print_training,
+    print_training_briefly,
+)
 
 
 def _text(document: dict[str, Any], width: int = 160, encoding: str = "utf-8") -> str:
@@ -21,7 +26,7 @@ def _text(document: dict[str, Any], width: int = 160, encoding: str = "utf-8") -
 def test_the_diagnosis_is_the_first_line_of_the_chapter() -> None:
     lines = [line for line in _text(training_document()).splitlines() if line]
     assert lines[0].strip() == "Training"
-    assert lines[1].strip().startswith("! Rank 10.77.0.13 (rank 2) holds the job back")
+    assert lines[1].strip().startswith("! Rank 10.77.0.13 holds the job back")
     assert "Step time           118 ms        p99 121 ms" in "\n".join(lines)
     assert "AllReduce  ring" in "\n".join(lines)
 
@@ -95,6 +100,24 @@ def test_the_timeline_shows_when_a_collective_ran() -> None:
     bar = line.split("MiB")[1].strip()
     assert bar[0] == bar[-1] == "█"
     assert bar[20:50].strip() == ""
+
+
+def _brief(document: dict[str, Any]) -> str:
+    file = io.StringIO()
+    print_training_briefly(document, Screen(Console(file=file, width=160)))
+    return file.getvalue()
+
+
+def test_a_brief_chapter_keeps_the_diagnosis_and_draws_trouble() -> None:
+    document = training_document()
+    document["jobs"] = document["jobs"] * 2
+    text = _brief(document)
+    assert "──▶" not in _brief(training_document(None))
+    assert "Training  1 of 2 jobs" in text
+    assert "holds the job back" in text
+    assert "──▶" in text
+    assert "Step time" not in text
+    assert "busbw" not in text
 
 
 def test_no_job_no_chapter() -> None:

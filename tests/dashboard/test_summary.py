@@ -105,3 +105,9 @@ def test_evidence_of_any_shape_is_one_line(evidence: object, expected: str) -> N
 
 def test_unknown_evidence_is_left_out() -> None:
     assert summary.describe_evidence({"naks": 0, "nak_response_us_p50": None}) == "naks 0"
+
+
+def test_traffic_that_was_not_judged_is_a_caveat() -> None:
+    document = ring_document()
+    document["collectives_refused"] = ["The mirror lost 7 % of a job's packets: not judged."]
+    assert "not judged" in summary.list_caveats(document)[-1]

@@ -15,6 +15,7 @@ ALL = {
     "collectives": tables.COLLECTIVES,
     "connections": tables.CONNECTIONS,
     "neighbours": tables.NEIGHBOURS,
+    "alerts": tables.ALERTS,
 }
 
 

@@ -19,15 +19,30 @@ def _job(document: dict[str, object]) -> training.Job:
     [
         (
             "compute",
-            "Rank 10.77.0.13 (rank 2) holds the job back: it comes to each collective last, "
-            "80.2 ms later than the others.",
+            "Rank 10.77.0.13 holds the job back: it comes to each collective last, "
+            "80.2 ms after the others.",
         ),
-        ("link", "A slow link holds the job back: 10.77.0.12 (rank 1) uplink at 400 Mb/s."),
+        ("link", "A slow link holds the job back: 10.77.0.12 uplink at 400 Mb/s."),
         (None, "No rank and no link holds the job back."),
     ],
 )
 def test_one_sentence_says_who_holds_the_job_back(kind: str | None, sentence: str) -> None:
     assert training.describe_diagnosis(_job(training_document(kind))) == sentence
+
+
+def test_what_was_not_captured_is_not_acquitted() -> None:
+    document = training_document(None)
+    document["collectives"][0]["partial_view"] = True
+    assert "captured part" in training.describe_diagnosis(_job(document))
+
+
+def test_the_drawing_is_of_the_collective_that_is_held_back() -> None:
+    document = training_document()
+    larger = document["collectives"][1]
+    larger.update(message_bytes=10**12, ranks=larger["ranks"][::-1])
+    assert _job(document).ranks == document["collectives"][0]["ranks"]
+    document["collectives"][0]["straggler"] = None
+    assert _job(document).ranks == larger["ranks"]
 
 
 def test_the_analysis_has_the_first_word() -> None:
@@ -109,7 +124,7 @@ def test_a_tree_has_the_edges_that_carry_data() -> None:
     ],
 )
 def test_a_slow_direction_stands_for_edges(direction: str, slow: set[Edge]) -> None:
-    suspect = Suspect("link", 1, "b", direction, None, 0.4)
+    suspect = Suspect("link", "b", direction, None, 0.4)
     edges = [("a", "b"), ("b", "c"), ("c", "a")]
     assert training.slow_edges(suspect, edges) == slow
     assert training.slow_edges(suspect._replace(kind="compute"), edges) == set()

@@ -17,6 +17,8 @@ def training_document(kind: str | None = "compute") -> dict[str, Any]:
     document["collectives"] = [_allreduce(kind), _allgather(), _barrier()]
     document["jobs"] = [_job(kind)]
     document["findings"].insert(0, _contradiction())
+    document["alerts"] = [_alert()]
+    document["flows"][-1]["tags"] = ["review"]
     return document
 
 
@@ -55,6 +57,9 @@ def hostile_training_document() -> dict[str, Any]:
         flow.update(application=HOSTILE, behaviour=HOSTILE, detail={HOSTILE: HOSTILE})
     for connection in document["connections"]:
         connection.update(initiator=HOSTILE, reason=HOSTILE)
+    for alert in document["alerts"]:
+        keys = ("rule", "severity", "subject", "description")
+        alert.update(dict.fromkeys(keys, HOSTILE), tags=[HOSTILE], values={HOSTILE: HOSTILE})
     for neighbour in document["neighbours"]:
         neighbour.update(dict.fromkeys(neighbour, HOSTILE), pfc_priorities=[HOSTILE])
         neighbour.update(port_vlan=7, ttl_s=120)
@@ -158,6 +163,21 @@ def _job(kind: str | None) -> dict[str, Any]:
         "checkpoints": [{"bytes": 5_294_805, "cost_ms": 20.3}, {"bytes": 5_294_805}],
         "dataset_reads": {"count": 160, "bytes": 41_943_040, "cost_ms": 4.1},
         "diagnosis": None,
+    }
+
+
+def _alert() -> dict[str, Any]:
+    return {
+        "rule": "storage-encrypted",
+        "severity": "notice",
+        "table": "flows",
+        "subject": "fd00:77::11 -> fd00:77::99",
+        "description": "Storage traffic that is not in the clear",
+        "time_ns": START_NS,
+        "tags": ["review"],
+        "values": {"application": "tls", "bytes": 645_840_000},
+        "destinations": ["json"],
+        "export": "",
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from fabricscope.cli.screen import SEVERITY_STYLES, Screen
-from fabricscope.cli.training import print_training
+from fabricscope.cli.training import print_training, print_training_briefly
 from fabricscope.dashboard.applications import list_applications
 from fabricscope.dashboard.columns import Column, Row, build_table
 from fabricscope.dashboard.quantities import format_ratio
@@ -25,6 +25,7 @@ from fabricscope.dashboard.summary import (
     rank_queue_pairs,
 )
 from fabricscope.dashboard.tables import (
+    ALERTS,
     APPLICATIONS,
     CONNECTIONS,
     FLOWS,
@@ -57,7 +58,7 @@ def print_brief(document: Document, console: Console) -> None:
     """Print what matters most of `document`: taps, a few queue pairs, pauses and findings."""
     screen = Screen(console)
     _print_taps(document, screen)
-    print_training(document, screen)
+    print_training_briefly(document, screen)
     _print_queue_pairs(document, screen, BRIEF_ROWS)
     _print_pause(document, screen)
     _print_findings(document, screen, BRIEF_FINDINGS)
@@ -150,6 +151,11 @@ def _print_applications(document: Document, screen: Screen) -> None:
     rows = list_applications(document)
     note = "payload beside behaviour, most bytes first"
     _print_table(document, screen, "Applications", APPLICATIONS, rows, ROWS_LIMIT, note=note)
+
+
+def _print_alerts(document: Document, screen: Screen) -> None:
+    alerts = document.get("alerts") or []
+    _print_table(document, screen, "Alerts", ALERTS, alerts, ROWS_LIMIT, note="of your rules")
 
 
 def _print_neighbours(document: Document, screen: Screen) -> None:
@@ -247,6 +253,7 @@ SECTIONS: Final[tuple[Callable[[Document, Screen], None], ...]] = (
     _print_connections,
     _print_iwarp,
     _print_pause,
+    _print_alerts,
     _print_findings,
 )
 """The chapters in the order in which they are printed."""

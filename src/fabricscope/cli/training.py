@@ -33,6 +33,7 @@ from fabricscope.dashboard.training import (
 JOBS_LIMIT: Final = 4
 COLLECTIVES_LIMIT: Final = 10
 TIMELINES_LIMIT: Final = 6
+BRIEF_TIMELINES: Final = 2
 RING_LIMIT: Final = 16
 """Ranks of a ring that are drawn; of a larger one the part around the straggler."""
 NEIGHBOURS_LIMIT: Final = 8
@@ -49,13 +50,26 @@ def print_training(document: Document, screen: Screen) -> None:
     """Print a chapter for each job of `document`, at most `JOBS_LIMIT`."""
     jobs = list_jobs(document)
     for job in jobs[:JOBS_LIMIT]:
-        _print_job(job, document, screen, len(jobs) == 1)
+        screen.heading("Training" if len(jobs) == 1 else f"Training job {job.number}")
+        _print_diagnosis(job, screen)
+        _print_facts(job, screen)
+        _print_drawings(job, document, screen, TIMELINES_LIMIT)
+        _print_collectives(job, document, screen)
     if len(jobs) > JOBS_LIMIT:
         screen.line((f"{len(jobs) - JOBS_LIMIT:,} more jobs, use --json", "dim"))
 
 
-def _print_job(job: Job, document: Document, screen: Screen, alone: bool) -> None:
-    screen.heading("Training" if alone else f"Training job {job.number}")
+def print_training_briefly(document: Document, screen: Screen) -> None:
+    """Print the diagnosis of the first job of `document`, and drawings if it is held back."""
+    jobs = list_jobs(document)
+    if jobs:
+        screen.heading("Training", f"1 of {len(jobs):,} jobs" if len(jobs) > 1 else "")
+        _print_diagnosis(jobs[0], screen)
+        if suspects(jobs[0]):
+            _print_drawings(jobs[0], document, screen, BRIEF_TIMELINES)
+
+
+def _print_diagnosis(job: Job, screen: Screen) -> None:
     troubled = bool(suspects(job))
     screen.line(
         ("! " if troubled else "- ", "bold yellow" if troubled else "green"),
@@ -63,6 +77,9 @@ def _print_job(job: Job, document: Document, screen: Screen, alone: bool) -> Non
         indent=2,
         hang=2,
     )
+
+
+def _print_facts(job: Job, screen: Screen) -> None:
     for fact in list_job_facts(job):
         screen.line(
             (f"{fact.label:<{_LABEL_WIDTH}}", "dim"),
@@ -71,10 +88,17 @@ def _print_job(job: Job, document: Document, screen: Screen, alone: bool) -> Non
             indent=2,
             hang=_LABEL_WIDTH,
         )
-    for parts in _draw_timelines(job, int(document["capture"]["start_ns"]), screen):
+
+
+def _print_drawings(job: Job, document: Document, screen: Screen, timelines: int) -> None:
+    start_ns = int(document["capture"]["start_ns"])
+    for parts in _draw_timelines(job, start_ns, timelines, screen):
         screen.line(*parts, indent=2, wrap=False)
     for parts in _draw_graph(job, edges_of(job, document), screen):
         screen.line(*parts, indent=2, wrap=False)
+
+
+def _print_collectives(job: Job, document: Document, screen: Screen) -> None:
     if job.collectives:
         table = build_table(
             "collectives", "Collectives", COLLECTIVES, job.collectives, COLLECTIVES_LIMIT
@@ -82,9 +106,9 @@ def _print_job(job: Job, document: Document, screen: Screen, alone: bool) -> Non
         screen.table(table, unsure=bool(lost_packets(document)))
 
 
-def _draw_timelines(job: Job, start_ns: int, screen: Screen) -> list[Parts]:
-    """Return a line a collective: the darker, the more of that stretch it was under way."""
-    shown = [one for one in job.collectives if spans_of(one)][:TIMELINES_LIMIT]
+def _draw_timelines(job: Job, start_ns: int, limit: int, screen: Screen) -> list[Parts]:
+    """Return a line a collective, at most `limit`, darker where it was under way for longer."""
+    shown = [one for one in job.collectives if spans_of(one)][:limit]
     seen = extent([spans_of(collective) for collective in shown])
     width = min(_TIMELINE_WIDTH, screen.console.width - _LABEL_WIDTH - 4)
     if seen is None or width < 1:
