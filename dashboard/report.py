@@ -62,6 +62,7 @@ from fabricscope.dashboard.training import (
     edges_of,
     list_job_facts,
     list_jobs,
+    name_collective,
     suspects,
 )
 from fabricscope.errors import ConfigError
@@ -237,7 +238,8 @@ def _training_sections(document: Document) -> list[Section]:
                 Panel(f"busbw-{job.number}", "Bus bandwidth", draw_bus_bandwidth(job)),
                 Panel(
                     f"ranks-{job.number}",
-                    "Who sends to whom",
+                    "Who sends to whom"
+                    + (f": {name_collective(job.main)}" if job.main is not None else ""),
                     draw_ranks(job, edges_of(job, document)),
                 ),
             ),

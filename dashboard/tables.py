@@ -85,6 +85,11 @@ def _straggler(row: Row) -> Cell:
     return Cell(shown, shown)
 
 
+def _partial(row: Row) -> Cell:
+    shown = "yes" if row.get("partial_view") else UNKNOWN
+    return Cell(shown, shown)
+
+
 def _alternatives(row: Row) -> Cell:
     given = row.get("alternatives") or []
     shown = ", ".join(str(one).replace("_", " ") for one in given) or UNKNOWN
@@ -273,8 +278,7 @@ COLLECTIVES: Final = (
     Column("Straggler", "Who makes the others wait", _straggler, False, rank=6),
     Column("Sure", "Confidence in operation and algorithm", field("confidence", format_share),
            rank=7),
-    Column("Partial", "Some of its ranks or links were not captured", yes_no("partial_view"),
-           False),
+    Column("Partial", "Some of its ranks or links were not captured", _partial, False),
     Column("Or", "What else the bytes would fit", _alternatives, False),
 )  # fmt: skip
 

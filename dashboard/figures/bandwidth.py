@@ -41,7 +41,7 @@ def draw_bus_bandwidth(job: Job) -> go.Figure:
     known = known[: len(COLORWAY)]
     index, factor = scale(max(rate for _, rates in known for _, rate in rates), 1000)
     unit = f"{DECIMAL_PREFIXES[index]}b/s"
-    figure = new_figure(height=TALL_PX)
+    figure = new_figure(height=TALL_PX, legend={"yanchor": "top", "y": -0.18})
     for place, (collective, rates) in enumerate(known):
         xs, ys = decimate([n for n, _ in rates], [rate / factor for _, rate in rates])
         figure.add_scatter(

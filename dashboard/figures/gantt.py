@@ -43,7 +43,7 @@ def draw_gantt(job: Job, start_ns: int) -> go.Figure:
     rows = _rows(job)
     unit, factor = time_unit((seen[1] - start_ns) / 1e9)
     figure = new_figure(
-        height=max(HEIGHT_PX - 80, 120 + ROW_PX * len(rows)),
+        height=max(HEIGHT_PX // 2, 120 + ROW_PX * len(rows)),
         barmode="overlay",
         bargap=0.3,
         hovermode="closest",
