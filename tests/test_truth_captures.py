@@ -226,23 +226,18 @@ def test_negative_captures_hold_no_rdma(captures: Path) -> None:
         assert not kinds(document) & LOSS_KINDS, path.name
 
 
-def payload_of(document: Document, src: int, dst: int) -> tuple[int, int, int]:
-    """Return (multi-packet payload, 64 B credits, 1 B messages) in bytes on a link."""
+def payload_of(document: Document, src: int, dst: int) -> tuple[int, int]:
+    """Return (multi-packet payload, 64 B credits) in bytes on a link."""
     ends = (f"172.30.0.{src}", f"172.30.0.{dst}")
-    bulk = credits = barrier = 0
+    bulk = credits = 0
     for pair in document["queue_pairs"]:
         if (pair["src"], pair["dst"]) == ends:
-            ops = pair["operations"]
-            small = ops.get("write_only", 0) + ops.get("write_only_immediate", 0)
-            many = small < pair["messages"]
-            if many:
-                barrier += small
-                bulk += pair["payload_bytes"] - small
-            elif pair["message_bytes"]["max"] == 64:
-                credits += pair["payload_bytes"]
+            if "write_first" in pair["operations"]:
+                bulk += pair["payload_bytes"] - 1  # of the barrier
             else:
-                barrier += pair["payload_bytes"]
-    return bulk, credits, barrier
+                credits += pair["payload_bytes"]
+                assert pair["message_bytes"]["max"] == 64
+    return bulk, credits
 
 
 def test_ring_of_three(captures: Path) -> None:

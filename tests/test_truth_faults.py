@@ -180,9 +180,7 @@ def run(folder: Path, content: Mapping[str, Any]) -> tuple[Row, Row]:
     """Generate a recipe in `folder` and analyze it; returns (document, truth)."""
     capture = {"snaplen": 512} | content.get("capture", {})
     transport = {"initial_psn": 0xFFFFB0} | content.get("transport", {})
-    recipe = Recipe(
-        name="test", **{**content, "capture": capture, "transport": transport}
-    )
+    recipe = Recipe(name="test", **{**content, "capture": capture, "transport": transport})
     truth = generate_recipe(recipe, str(folder / "out.pcap"))
     paths = [str(path) for path in truth.captures]
     document = build_document(analyze(paths, Options(), lambda done, total: None))
@@ -295,8 +293,6 @@ def test_fault_is_found(fault: str, wrapper: str, tmp_path: Path) -> None:
     assert {finding["kind"] for finding in document["findings"]} == kinds
     check_findings(document)
     assert all(math.isfinite(number) for number in all_numbers(document))
-
-
 
 
 def mirror(**what: Any) -> Part:

@@ -32,7 +32,7 @@ class Finding:
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:
-    """Return findings by severity, then weight; past `MAX_OF_A_KIND` of one kind they are summed."""
+    """Return findings by severity, then weight; the rest past `MAX_OF_A_KIND` are summed."""
     order = sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), -f.weight, f.subject))
     kept: list[Finding] = []
     more: dict[tuple[str, str], list[Finding]] = {}

@@ -13,9 +13,9 @@ from fabricscope.analyzers.rdma.table import QueuePairTable
 Row = dict[str, Any]
 
 _ERROR_ACTIONS = {
-    "invalid_request": "The responder rejected the request: check operation, length and queue depth.",
-    "remote_access_error": "The R_Key, address or access right was wrong: a fault of the application.",
-    "remote_operational_error": "The responder failed internally: check the NIC and its driver log.",
+    "invalid_request": "The responder rejected it: check operation, length and queue depth.",
+    "remote_access_error": "The R_Key, address or access right was wrong: see the application.",
+    "remote_operational_error": "The responder failed inside: check its NIC and driver log.",
     "other": "An undefined NAK code: check the NICs' firmware.",
 }
 
@@ -75,7 +75,8 @@ class QueuePairFindings:
 
     def _events(self, kind: int, row: Row) -> NDArray[np.void]:
         events = self._table.events(kind)
-        return events[events["qp"] == row["slot"]]
+        own: NDArray[np.void] = events[events["qp"] == row["slot"]]
+        return own
 
     def _frames(self, row: Row, *kinds: int) -> list[int]:
         """Return the frames of this queue pair's events of `kinds`, with what they answer."""
@@ -88,7 +89,8 @@ class QueuePairFindings:
 
     def _recoveries(self, row: Row, cause: int) -> NDArray[np.void]:
         events = self._events(layout.EVENT_RECOVERY, row)
-        return events[events["code"] == cause]
+        own: NDArray[np.void] = events[events["code"] == cause]
+        return own
 
     def _timeouts(self, row: Row) -> Finding | None:
         count = row["timeouts"]
@@ -255,13 +257,17 @@ class QueuePairFindings:
         count = row["unresolved_lost"]
         if not count:
             return None
+        reliable = row["service"] in ("RC", "XRC")
         return self._make(
             row,
             "notice",
             "unexplained_gap",
             f"{count} packet(s) are missing, and neither an ACK nor a NAK tells where they went.",
             "Mirror the other direction too: its acknowledgements tell network loss from loss by "
-            "the mirror.",
+            "the mirror."
+            if reliable
+            else f"No answer is due on {row['service']}: compare the port counters along the path "
+            "with the drops of the mirror.",
             [row["first_frame"]],
             float(count),
             unresolved_lost=count,

@@ -21,12 +21,10 @@ from fabricscope.analyzers.rdma.layout import (
     PAIR_DISTANCE,
     REPEAT,
     RESTART,
-    WINDOW_PSNS,
 )
 from fabricscope.analyzers.rdma.lookup.kernels import (
     answered_direction,
     find_queue_pair,
-    pair_directions,
 )
 from fabricscope.analyzers.rdma.messages.kernels import (
     await_answer,
@@ -38,22 +36,24 @@ from fabricscope.analyzers.rdma.messages.kernels import (
     is_last,
     take_late_message,
 )
+from fabricscope.analyzers.rdma.reads.kernels import (
+    on_late_response,
+    on_request_again,
+    on_response_again,
+)
 from fabricscope.analyzers.rdma.recovery.kernels import (
     log_event,
     on_expected,
     on_late,
-    on_late_response,
     on_negative_answer,
     on_repeat,
-    on_request_again,
-    on_response_again,
     settle_holes,
 )
 from fabricscope.analyzers.rdma.sequence.kernels import (
     find_hole,
     mark_seen,
     psn_distance,
-    span_of_read,
+    span_of_request,
     track,
 )
 from fabricscope.analyzers.timeline.kernels import bin_of
@@ -76,26 +76,6 @@ _XRC = 5
 _READ_REQUEST = 12
 _ACKNOWLEDGE = 17
 _ATOMIC_ACKNOWLEDGE = 18
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def _span(qp, tracker, seen):
-    """Return how many PSNs the packet stands for; settles what the READ before it reserved."""
-    ahead = np.int64(0)
-    if tracker.started:
-        ahead = psn_distance(seen.psn, tracker.next)
-    if tracker.read_length > 0 and (ahead > 0 or qp.mtu > 0):
-        length = np.int64(tracker.read_length)
-        known = span_of_read(np.int64(qp.mtu), length, ahead + 1)
-        tracker.next = (np.int64(tracker.next) + known - 1) & 0xFFFFFF
-        tracker.read_length = 0
-    if seen.operation != _READ_REQUEST:
-        return np.int64(1)
-    if qp.mtu == 0:
-        if ahead >= 0:
-            tracker.read_length = seen.dma_length
-        return np.int64(1)
-    return span_of_read(np.int64(qp.mtu), seen.dma_length, np.int64(0))
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -144,7 +124,7 @@ def _on_disturbed_data(state, qp, tracker, seen):
     if qp.service == _UD:
         return _on_datagram(state, qp, tracker, seen)
     operation = seen.operation
-    span = _span(qp, tracker, seen)
+    span = span_of_request(qp, tracker, seen)
     asks = operation == _READ_REQUEST or operation == 19 or operation == 20
     what, distance = track(tracker, seen, span)
     # A READ may ask again for a part of what an earlier one asked for.
@@ -217,7 +197,7 @@ def _on_read_response(state, qp, seen):
         # A new response need not follow the last one: other requests took the PSNs between.
         tracker.holes -= 1
         what = IN_ORDER
-    if what == IN_ORDER or what == GAP:
+    if what in (IN_ORDER, GAP):
         qp.response_open = operation == 13 or operation == 14
     qp.last_data_ns = now
     if what == REPEAT:
@@ -336,7 +316,7 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
         if qp.service == _UNKNOWN_SERVICE:
             qp.service = opcode >> 5
         seen.operation = operation
-        if operation == _ACKNOWLEDGE or operation == _ATOMIC_ACKNOWLEDGE:
+        if operation in (_ACKNOWLEDGE, _ATOMIC_ACKNOWLEDGE):
             if packets.rdma_flags[i] & RDMA_HAS_AETH == 0:
                 continue
             qp.acks_sent += 1
@@ -403,47 +383,5 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
             qp.mtu = payload
         else:
             late = what == LATE
-            _advance_message(
-                qp, seen, late, state.messages, queue, free, cursor, state.counters
-            )
+            _advance_message(qp, seen, late, state.messages, queue, free, cursor, state.counters)
         qp.last_new_ns = now
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def settle_at_end(state, slots):
-    """Say of the holes and messages that are left what can be said: nothing more will come.
-
-    READ responses that were never asked for again reached the requester; requests that were
-    acknowledged reached the responder; others stay unresolved.
-    """
-    for slot in range(slots):
-        qp = state.qps[slot]
-        for kind in range(2):
-            tracker = state.trackers[2 * slot + kind]
-            for place in range(np.int64(tracker.holes)):
-                if tracker.hole_network[place] == 0:
-                    missing = np.int64(tracker.hole_missing[place])
-                    reach = psn_distance(qp.last_acked, tracker.hole_start[place]) + 1
-                    acked = kind == 1 or (
-                        qp.acked_any == 1 and reach >= np.int64(tracker.hole_length[place])
-                    )
-                    if acked:
-                        qp.collector_lost += missing
-                    else:
-                        qp.unresolved_lost += missing
-            tracker.holes = 0
-        requests = state.trackers[2 * slot]
-        if qp.acked_any == 1 and requests.started == 1 and requests.read_length == 0:
-            unseen = psn_distance(qp.last_acked, requests.next) + 1
-            if 0 < unseen <= WINDOW_PSNS:
-                qp.collector_lost += unseen
-                if qp.open_operation != NO_MESSAGE:
-                    qp.open_operation = NO_MESSAGE
-                    qp.messages += 1
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def pair_by_numbers(state, one, other):
-    """Pair two slots that a connection set-up named, unless answers have paired them already."""
-    if state.qps[one].paired < 0 and state.qps[other].paired < 0:
-        pair_directions(state, one, other)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.rdma import layout
-from fabricscope.analyzers.rdma.kernels import follow_queue_pairs, pair_by_numbers, settle_at_end
+from fabricscope.analyzers.rdma.kernels import follow_queue_pairs
 from fabricscope.analyzers.rdma.layout import CURSOR_MESSAGES, CURSOR_QUEUE_FREE, CURSOR_SLOTS
+from fabricscope.analyzers.rdma.settlement.kernels import pair_by_numbers, settle_at_end
 from fabricscope.analyzers.timeline.fold import TIMELINE_BINS
 from fabricscope.records import Packets
 
@@ -40,7 +41,9 @@ class QueuePairTable:
             trackers=np.zeros(2 * capacity, layout.TRACKER_DTYPE).view(np.recarray),
             queue=np.zeros(queue_entries, layout.QUEUE_DTYPE).view(np.recarray),
             queue_free=np.arange(queue_entries, dtype=np.int32)[::-1].copy(),
-            events=np.zeros((layout.EVENT_KINDS, layout.EVENTS_PER_KIND), layout.EVENT_DTYPE).view(np.recarray),
+            events=np.zeros((layout.EVENT_KINDS, layout.EVENTS_PER_KIND), layout.EVENT_DTYPE).view(
+                np.recarray
+            ),
             event_counts=np.zeros(layout.EVENT_KINDS, np.int64),
             messages=np.zeros(2 * batch_rows, layout.MESSAGE_DTYPE).view(np.recarray),
             cursor=np.zeros(3, np.int64),

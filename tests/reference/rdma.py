@@ -1,4 +1,4 @@
-"""Slow twin of the queue-pair table, from the definitions of the metrics: sets and lists, no bounds.
+"""Slow twin of the queue-pair table, by the metrics' definitions: sets and lists, no bounds.
 
 It says of each packet whether it is new, a repetition or late, and keeps every sample. Why a
 packet came twice it does not say: that is held to the generator's truth.
@@ -41,10 +41,7 @@ class Sequence:
 
     def take(self, psn: int, span: int = 1) -> str:
         """Return new, gap, late or repeat."""
-        if self.next is None:
-            place = psn
-        else:
-            place = self.next + signed(psn - self.next)
+        place = psn if self.next is None else self.next + signed(psn - self.next)
         if place in self.seen:
             return "repeat"
         self.seen.add(place)

@@ -125,9 +125,7 @@ def give_up_message(qp, seen, messages, queue, free, cursor, counters, reliable)
     qp.missed_at = (np.int64(qp.missed_at) + 1) & (MISSED - 1)
     if reliable:
         now = seen.time_ns
-        await_answer(
-            qp, queue, free, cursor, counters, psn, now, qp.open_start_ns, True, False
-        )
+        await_answer(qp, queue, free, cursor, counters, psn, now, qp.open_start_ns, True, False)
     qp.open_operation = NO_MESSAGE
 
 

@@ -4,7 +4,6 @@ import numpy as np
 from numba import njit
 
 from fabricscope.analyzers.rdma.layout import (
-    CAUSE_IMPLIED,
     CAUSE_NAK,
     CAUSE_RNR,
     CAUSE_TIMEOUT,
@@ -38,7 +37,6 @@ from fabricscope.analyzers.rdma.sequence.kernels import (
 
 _RC = 0
 _XRC = 5
-_READ_REQUEST = 12
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -63,7 +61,8 @@ def log_event(state, kind, seen, slot, cause_frame, code, psn, count, first_ns, 
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _lost_in_network(state, qp, slot, seen, psn, count, cause_frame):
+def lost_in_network(state, qp, slot, seen, psn, count, cause_frame):
+    """Count packets of direction `slot` from `psn` on as lost in the network."""
     qp.network_lost += count
     state.timeline[seen.series, 6] += count
     log_event(state, EVENT_NETWORK_LOSS, seen, slot, cause_frame, 0, psn, count, -1, -1)
@@ -79,7 +78,7 @@ def begin_recovery(state, qp, tracker, seen, cause, missed_ns):
     qp.late_run = 0
     qp.copy_known = 0
     response = np.int64(-1)
-    if cause == CAUSE_NAK or cause == CAUSE_RNR:
+    if cause in (CAUSE_NAK, CAUSE_RNR):
         response = now - qp.nak_ns
         qp.nak_pending = 0
     elif cause == CAUSE_TIMEOUT:
@@ -91,11 +90,11 @@ def begin_recovery(state, qp, tracker, seen, cause, missed_ns):
     log_event(state, EVENT_RECOVERY, seen, seen.slot, 0, cause, seen.psn, 1, response, missed)
     if cause == CAUSE_TIMEOUT and qp.tail_lost == 0 and find_hole(tracker, seen.psn) < 0:
         # Something that was seen here, or its answer, got lost further on: one packet at least.
-        _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
+        lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _arrived_late(state, qp, tracker, seen, place, distance):
+def arrived_late(state, qp, tracker, seen, place, distance):
     """Count a packet that was overtaken on the way."""
     frame = tracker.hole_frame[place]
     waited_ns = seen.time_ns - tracker.hole_ns[place]
@@ -127,9 +126,9 @@ def on_late(state, qp, tracker, seen, distance):
     if tracker.hole_network[place] == 0:
         if qp.recovery != 0:
             frame = tracker.hole_frame[place]
-            _lost_in_network(state, qp, seen.slot, seen, psn, 1, frame)
+            lost_in_network(state, qp, seen.slot, seen, psn, 1, frame)
         else:
-            _arrived_late(state, qp, tracker, seen, place, distance)
+            arrived_late(state, qp, tracker, seen, place, distance)
             follows = psn == (np.int64(qp.late_psn) + 1) & 0xFFFFFF
             if not follows or qp.late_next != tracker.next:
                 qp.late_run = 0
@@ -142,24 +141,6 @@ def on_late(state, qp, tracker, seen, distance):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def on_late_response(state, qp, tracker, seen, distance):
-    """Judge a READ response that fills a hole: sent again if its READ was, or overtaken."""
-    place = find_hole(tracker, seen.psn)
-    if place < 0:
-        return
-    tracker.hole_missing[place] -= 1
-    if tracker.hole_network[place] == 0:
-        if qp.implied != 0:
-            qp.implied = 2
-            frame = tracker.hole_frame[place]
-            _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, frame)
-        else:
-            _arrived_late(state, qp, tracker, seen, place, distance)
-    if tracker.hole_missing[place] == 0:
-        remove_hole(tracker, place)
-
-
-@njit(cache=True, nogil=True, _nrt=False)
 def _cause_without_answer(state, qp, tracker, seen, distance):
     """Return CAUSE_UNSEEN if a repeated packet was sent again for a reason not captured, else 0.
 
@@ -167,32 +148,32 @@ def _cause_without_answer(state, qp, tracker, seen, distance):
     begins the resending.
     """
     psn = seen.psn
-    if qp.late_run > 0 and qp.late_next == tracker.next:
-        if psn == (np.int64(qp.late_psn) + 1) & 0xFFFFFF:
-            # The packets before filled a hole and this one follows them: a resend, no overtaking.
-            lost = np.int64(qp.late_run)
-            qp.out_of_order -= lost
-            first = (np.int64(qp.late_psn) - lost + 1) & 0xFFFFFF
-            _lost_in_network(state, qp, seen.slot, seen, first, lost, 0)
-            return CAUSE_UNSEEN
+    follows = qp.late_run > 0 and psn == (np.int64(qp.late_psn) + 1) & 0xFFFFFF
+    if follows and qp.late_next == tracker.next:
+        # The packets before filled a hole and this one follows them: a resend, no overtaking.
+        lost = np.int64(qp.late_run)
+        qp.out_of_order -= lost
+        first = (np.int64(qp.late_psn) - lost + 1) & 0xFFFFFF
+        lost_in_network(state, qp, seen.slot, seen, first, lost, 0)
+        return CAUSE_UNSEEN
     what = judge_identity(tracker, seen)
     if what == RESENT:
-        _lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
+        lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
         return CAUSE_UNSEEN
     if what == COPY:
         return 0
-    if distance > 1 and qp.head >= 0 and qp.paired < 0:
-        if seen.time_ns - state.queue[qp.head].time_ns >= TIMEOUT_NS:
-            # Answers of this connection are not captured at all.
-            return CAUSE_UNSEEN
-    if qp.copy_known and qp.copy_next == tracker.next:
-        if psn == (np.int64(qp.copy_psn) + 1) & 0xFFFFFF:
-            # Two in a row, older than a round trip, and nothing new between them.
-            qp.duplicates -= 1
-            qp.retransmissions += 1
-            state.timeline[seen.series, 2] += 1
-            _lost_in_network(state, qp, seen.slot, seen, np.int64(qp.copy_psn), 1, 0)
-            return CAUSE_UNSEEN
+    owed = distance > 1 and qp.head >= 0 and qp.paired < 0
+    if owed and seen.time_ns - state.queue[qp.head].time_ns >= TIMEOUT_NS:
+        # Answers of this connection are not captured at all.
+        return CAUSE_UNSEEN
+    follows = qp.copy_known != 0 and psn == (np.int64(qp.copy_psn) + 1) & 0xFFFFFF
+    if follows and qp.copy_next == tracker.next:
+        # Two in a row, older than a round trip, and nothing new between them.
+        qp.duplicates -= 1
+        qp.retransmissions += 1
+        state.timeline[seen.series, 2] += 1
+        lost_in_network(state, qp, seen.slot, seen, np.int64(qp.copy_psn), 1, 0)
+        return CAUSE_UNSEEN
     return 0
 
 
@@ -275,18 +256,6 @@ def count_resend(state, qp, tracker, seen):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def on_response_again(state, qp, tracker, seen):
-    """Judge a READ response seen before: sent again because its READ was, or copied."""
-    what = judge_identity(tracker, seen)
-    if what == RESENT or (what == UNKNOWN and qp.implied != 0):
-        qp.implied = 2
-        count_resend(state, qp, tracker, seen)
-    else:
-        qp.duplicates += 1
-        log_event(state, EVENT_DUPLICATE, seen, seen.slot, 0, 0, seen.psn, 1, -1, -1)
-
-
-@njit(cache=True, nogil=True, _nrt=False)
 def on_expected(state, qp, tracker, seen):
     """Follow an episode of sending again through a packet that was not seen before."""
     psn = seen.psn
@@ -294,17 +263,17 @@ def on_expected(state, qp, tracker, seen):
         # The NAK asked for a packet that this tap had not seen at all.
         cause = np.int64(qp.nak_pending)
         if cause == CAUSE_NAK:
-            _lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
+            lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
         begin_recovery(state, qp, tracker, seen, cause, np.int64(-1))
     if qp.tail_lost:
-        _lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
+        lost_in_network(state, qp, seen.slot, seen, psn, 1, 0)
     elif qp.recovery != 0 and psn_distance(psn, qp.recovery_end) >= 0:
         qp.recovery = 0
 
 
 @njit(cache=True, nogil=True, _nrt=False)
 def settle_holes(state, qp, slot, tracker, psn, seen):
-    """An answer covers everything up to `psn`: what is missing there only the mirror missed."""
+    """Put down what is missing up to `psn`, which an answer covers, to the mirror."""
     place = 0
     while place < np.int64(tracker.holes):
         start = np.int64(tracker.hole_start[place])
@@ -339,10 +308,10 @@ def _on_sequence_nak(state, qp, slot, tracker, seen):
         if tracker.hole_network[place] == 0:
             tracker.hole_network[place] = 1
             count = np.int64(tracker.hole_missing[place])
-            _lost_in_network(state, qp, slot, seen, psn, count, tracker.hole_frame[place])
+            lost_in_network(state, qp, slot, seen, psn, count, tracker.hole_frame[place])
         return now - tracker.hole_ns[place]
     if psn_distance(psn, tracker.next) < 0:
-        _lost_in_network(state, qp, slot, seen, psn, 1, 0)
+        lost_in_network(state, qp, slot, seen, psn, 1, 0)
         after_ns = seen_at(tracker, (psn + 1) & 0xFFFFFF)
         if after_ns >= 0:
             return now - after_ns
@@ -381,61 +350,3 @@ def on_negative_answer(state, slot, seen):
         event = EVENT_NAK
         latency = _on_sequence_nak(state, qp, slot, tracker, seen)
     log_event(state, event, seen, slot, 0, code, seen.psn, 1, latency, -1)
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def on_request_again(state, qp, tracker, seen, part):
-    """Take a READ or atomic that is requested again: the request or its answer was lost.
-
-    part: it asks for a part of an earlier READ, from a PSN on that was no request's before.
-    """
-    silence = seen.time_ns - qp.last_data_ns
-    back = qp.recovery == 0 or psn_distance(seen.psn, qp.recovery_at) <= 0
-    if qp.nak_pending != 0 and psn_distance(seen.psn, qp.nak_psn) >= 0:
-        begin_recovery(state, qp, tracker, seen, qp.nak_pending, np.int64(-1))
-    elif qp.recovery != 0 and not back:
-        # One of the requests that follow the one which was asked for.
-        pass
-    elif not part and judge_identity(tracker, seen) == COPY:
-        count_copy(state, qp, tracker, seen)
-        return
-    else:
-        lost = _mark_lost_responses(state, qp, seen)
-        timed_out = silence >= TIMEOUT_NS
-        if timed_out:
-            qp.timeouts += 1
-        begin_recovery(state, qp, tracker, seen, CAUSE_IMPLIED, np.int64(-1))
-        if lost == 0:
-            slot = np.int64(qp.paired)
-            answered = slot >= 0
-            if answered and seen.operation != _READ_REQUEST:
-                answered = qp.acked_any == 1 and psn_distance(seen.psn, qp.last_acked) <= 0
-            elif answered:
-                responses = state.trackers[2 * slot + 1]
-                answered = responses.started and psn_distance(seen.psn, responses.next) < 0
-            if answered:
-                _lost_in_network(state, state.qps[slot], slot, seen, seen.psn, 1, 0)
-            else:
-                _lost_in_network(state, qp, seen.slot, seen, seen.psn, 1, 0)
-    qp.recovery_at = seen.psn
-    count_resend(state, qp, tracker, seen)
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def _mark_lost_responses(state, qp, seen):
-    """Mark the holes in the responses that a repeated READ asks for; return how many packets."""
-    slot = np.int64(qp.paired)
-    if slot < 0 or seen.operation != _READ_REQUEST:
-        return np.int64(0)
-    other = state.qps[slot]
-    tracker = state.trackers[2 * slot + 1]
-    other.implied = 1
-    lost = np.int64(0)
-    for place in range(np.int64(tracker.holes)):
-        start = np.int64(tracker.hole_start[place])
-        if tracker.hole_network[place] == 0 and psn_distance(start, seen.psn) >= 0:
-            tracker.hole_network[place] = 1
-            count = np.int64(tracker.hole_missing[place])
-            lost += count
-            _lost_in_network(state, other, slot, seen, start, count, tracker.hole_frame[place])
-    return lost

@@ -25,6 +25,7 @@ from fabricscope.analyzers.rdma.layout import (
 )
 
 _ONE = np.uint64(1)
+_READ_REQUEST = 12
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
@@ -194,3 +195,23 @@ def span_of_read(mtu, length, jump):
             return np.int64(jump)
         size *= 2
     return np.int64(1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def span_of_request(qp, tracker, seen):
+    """Return how many PSNs the packet stands for; settles what the READ before it reserved."""
+    ahead = np.int64(0)
+    if tracker.started:
+        ahead = psn_distance(seen.psn, tracker.next)
+    if tracker.read_length > 0 and (ahead > 0 or qp.mtu > 0):
+        length = np.int64(tracker.read_length)
+        known = span_of_read(np.int64(qp.mtu), length, ahead + 1)
+        tracker.next = (np.int64(tracker.next) + known - 1) & 0xFFFFFF
+        tracker.read_length = 0
+    if seen.operation != _READ_REQUEST:
+        return np.int64(1)
+    if qp.mtu == 0:
+        if ahead >= 0:
+            tracker.read_length = seen.dma_length
+        return np.int64(1)
+    return span_of_read(np.int64(qp.mtu), seen.dma_length, np.int64(0))

@@ -82,7 +82,9 @@ def test_random_storms_equal_the_definition(seed: int, rate_gbps: float) -> None
     rows = run(frames, now, rate_gbps).finish(START + now + 10_000)
     wanted = slow(frames, now + 10_000, rate_gbps)
     assert len(rows) == len(wanted)
-    assert [row["pause_s"] for row in rows] == sorted((row["pause_s"] for row in rows), reverse=True)
+    assert [row["pause_s"] for row in rows] == sorted(
+        (row["pause_s"] for row in rows), reverse=True
+    )
     for row in rows:
         mac = int(str(row["source_mac"]).replace(":", ""), 16)
         priority = 8 if row["priority"] is None else row["priority"]

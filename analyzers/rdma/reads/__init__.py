@@ -1,0 +1,1 @@
+"""READs: repeated requests, and responses out of order."""
