@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.pause.kernels import follow_pauses, settle_pauses
-from fabricscope.records import PROTOCOLS, Packets
+from fabricscope.analyzers.timeline.fold import TIMELINE_BINS
+from fabricscope.records import FLAG_DUPLICATE, FLAG_HEADER_CUT, PROTOCOLS, Packets
 
 PAUSE_DTYPE: Final = np.dtype(
     [
@@ -38,13 +39,34 @@ class PauseTable:
         self._state = np.zeros((MAX_SOURCES, 9), PAUSE_DTYPE).view(np.recarray)
         self._sources = np.zeros((MAX_SOURCES, 2), np.int64)
         self._counters = np.zeros(2, np.int64)
+        self.timeline = np.zeros((TIMELINE_BINS, 1), np.int64)
+        self.timeline_scale = np.array([-1, 10], np.int64)
+        """Frames over time: start_ns (or -1) and shift, a bin is 2**shift ns."""
 
     def update(self, view: NDArray[np.uint8], packets: Packets) -> None:
         """Take in a decoded batch."""
         protocol = packets.protocol
-        if ((protocol == _PAUSE) | (protocol == _PFC)).any():
+        pause = (protocol == _PAUSE) | (protocol == _PFC)
+        if pause.any():
+            usable = packets.flags & np.uint32(FLAG_DUPLICATE | FLAG_HEADER_CUT) == 0
+            self._count(packets.time_ns[pause & usable])
             bit_time_ns = 1.0 / self.link_rate_gbps
             follow_pauses(view, packets, self._state, self._sources, self._counters, bit_time_ns)
+
+    def _count(self, times_ns: NDArray[np.int64]) -> None:
+        """Add frames to the timeline; its bins double in width until all find a place."""
+        if times_ns.size == 0:
+            return
+        if self.timeline_scale[0] < 0:
+            self.timeline_scale[0] = times_ns[0]
+        since_ns = np.maximum(times_ns - self.timeline_scale[0], 0)
+        while int(since_ns.max()) >> int(self.timeline_scale[1]) >= TIMELINE_BINS:
+            halved = self.timeline.reshape(-1, 2).sum(axis=1)
+            self.timeline[: halved.size, 0] = halved
+            self.timeline[halved.size :] = 0
+            self.timeline_scale[1] += 1
+        places = since_ns >> self.timeline_scale[1]
+        self.timeline[:, 0] += np.bincount(places, minlength=TIMELINE_BINS)
 
     def finish(self, now_ns: int) -> list[dict[str, object]]:
         """Return a record for each sender and priority that was seen, longest pause first.

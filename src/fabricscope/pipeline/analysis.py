@@ -76,6 +76,7 @@ class Analysis:
     queue_pairs: QueuePairTable
     connections: ConnectionTracker
     pauses: list[dict[str, object]]
+    pause_table: PauseTable
     iwarp: "IwarpResult | None"
     taps: "TapResult | None"
     tap_names: list[str]
@@ -244,6 +245,7 @@ class _Run:
             queue_pairs=self.queue_pairs,
             connections=self.management.connections,
             pauses=self.pauses.finish(end_ns),
+            pause_table=self.pauses,
             iwarp=self.iwarp.finish() if self.iwarp else None,
             taps=None if isinstance(self.source, SingleFile) else self.source.result,
             tap_names=tap_names,

@@ -87,7 +87,9 @@ def build_document(analysis: Analysis, policy: "Policy | None" = None) -> dict[s
         "connections": connections_section(analysis.connections.connections(), used),
         "iwarp": analysis.iwarp.connections.to_dicts() if analysis.iwarp else [],
         "pause": _pause(analysis, capture["duration_s"]),
-        "timeline": timeline_section(state.timeline, state.timeline_scale, analysis.queue_pairs),
+        "timeline": timeline_section(
+            state.timeline, state.timeline_scale, analysis.queue_pairs, analysis.pause_table
+        ),
         "distributions": distributions_section(state.packet_sizes, analysis.queue_pairs),
         "neighbours": analysis.neighbours,
         "traffic_matrix": matrix_section(flows),

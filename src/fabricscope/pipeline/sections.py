@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.connection_manager import Connection, Direction
+from fabricscope.analyzers.pause import PauseTable
 from fabricscope.analyzers.rdma import layout
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.analyzers.sketch.quantiles import bucket_edges
@@ -171,15 +172,16 @@ def timeline_section(
     flow_timeline: NDArray[np.int64],
     flow_scale: NDArray[np.int64],
     table: QueuePairTable,
-    pauses: NDArray[np.int64] | None = None,
+    pauses: PauseTable,
 ) -> Section:
     """Return all series over common bins, cut after the last one that holds anything."""
     start_ns, shift = (int(value) for value in flow_scale)
     rdma_start, rdma_shift = (int(value) for value in table.state.timeline_scale)
-    common = max(shift, rdma_shift)
+    pause_start, pause_shift = (int(value) for value in pauses.timeline_scale)
+    common = max(shift, rdma_shift, pause_shift)
     if start_ns < 0:
         return {"start_ns": 0, "bin_ns": 1 << common, "packets": [], "wire_bytes": []}
-    while rdma_start >= 0 and (rdma_start - start_ns) >> common >= TIMELINE_BINS:
+    while (max(rdma_start, pause_start) - start_ns) >> common >= TIMELINE_BINS:
         common += 1
     traffic = fold_to(flow_timeline, shift, common, 0)
     rdma = np.zeros((TIMELINE_BINS, len(layout.SERIES)), np.int64)
@@ -194,6 +196,10 @@ def timeline_section(
     }
     for column, name in enumerate(layout.SERIES):
         section[name] = rdma[:used, column].tolist()
+    paused = np.zeros((TIMELINE_BINS, 1), np.int64)
+    if pause_start >= 0:
+        paused = fold_to(pauses.timeline, pause_shift, common, max(pause_start - start_ns, 0))
+    section["pause_frames"] = paused[:used, 0].tolist()
     return section
 
 
