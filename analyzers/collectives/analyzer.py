@@ -105,5 +105,6 @@ class CollectiveAnalyzer:
             kept = join_neighbours(kept, self._pause_ns)
             self._pause_ns *= 4
         state.transfers[: kept.size] = kept
+        state.channels["place"] = -1
         state.cursor[CURSOR_TRANSFERS] = kept.size
         state.counters[layout.COUNTERS.index("compactions")] += 1

@@ -24,6 +24,7 @@ CHANNEL_DTYPE: Final = np.dtype(
         ("ack_end_ns", "i8"),  # 0: none yet
         ("seen", "i8"),  # packets of the transfer under way
         ("full", "u4"),  # largest payload seen: segment size or path MTU
+        ("place", "i4"),  # row of the transfer written last, -1 for none
         ("qp", "i4"),  # slot in the queue-pair table, -1 for TCP
         ("src_port", "u2"),
         ("dst_port", "u2"),

@@ -117,7 +117,7 @@ def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collecti
     ]
     if waiting >= 0.5:
         # The root waits; it has one child in NCCL's trees, under which all others hang.
-        hub = 0 if sum(b > a for a, b in leads) * 2 <= len(leads) else 1
+        hub = 0 if sum(b > a for a, b in leads) * 2 > len(leads) else 1
         return Collective("allreduce", "tree", (hub, 1 - hub), 2, edge, segments, 0.8, hub=hub)
     most = max(max(pair) for pair in leads)
     if most > 0.75 * edge:

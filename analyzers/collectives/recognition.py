@@ -7,17 +7,19 @@ from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.diagnosis import diagnose
 from fabricscope.analyzers.collectives.division import divide
-from fabricscope.analyzers.collectives.inputs import checkpoints_of, reads_of
 from fabricscope.analyzers.collectives.jobs import Events, round_trip_ns, sort_out
 from fabricscope.analyzers.collectives.operations import Collective, identify
 from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.collectives.segments import Segment, cluster, cut
-from fabricscope.analyzers.collectives.steps import job_entry
+from fabricscope.analyzers.collectives.steps import job_entry, quantiles
 from fabricscope.analyzers.rdma.table import QueuePairTable
 
 MIN_EXPLAINED: Final = 0.5
 """A group of which less fits collectives is no job."""
 
+
+MAX_LOST: Final = 0.25
+"""From this loss on nothing is said: see docs/accuracy.md for what is right at which loss."""
 
 MIN_TCP_EDGE_BYTES: Final = 4_096
 MIN_TCP_ITERATIONS: Final = 3
@@ -37,12 +39,19 @@ def recognise(
     traffic = sort_out(channels, transfers, qps)
     ordered: list[tuple[int, dict[str, Any]]] = []
     for events in traffic.groups:
+        if events.lost > MAX_LOST:
+            result.refused.append(
+                f"Traffic among {len(events.ranks)} hosts from {events.ranks[0]} on is not judged: "
+                f"the mirror lost {100 * events.lost:.0f} % of its packets, more than "
+                f"{100 * MAX_LOST:.0f} %; capture it whole."
+            )
+            continue
         rtt_ns = round_trip_ns(channels[np.unique(events.channel)], qps)[1]
         segments = divide(events, rtt_ns) or cut(events, rtt_ns)
         collectives = _collectives(events, segments)
         if not collectives or not _is_job(events, collectives):
             continue
-        stragglers = [diagnose(events, collective, segments) for collective in collectives]
+        stragglers = [diagnose(events, collective) for collective in collectives]
         number = len(result.jobs)
         result.jobs.append(job_entry(events, collectives, stragglers, traffic))
         for collective, straggler in zip(collectives, stragglers, strict=True):
@@ -109,16 +118,6 @@ def _is_star(collective: Collective, events: Events) -> bool:
     return bool(used.sum(axis=1).max() == count - 1 or used.sum(axis=0).max() == count - 1)
 
 
-def quantiles(values: NDArray[np.float64]) -> dict[str, float | int]:
-    """Return {p50, p99, max, count}."""
-    return {
-        "p50": round(float(np.percentile(values, 50)), 6),
-        "p99": round(float(np.percentile(values, 99)), 6),
-        "max": round(float(values.max()), 6),
-        "count": len(values),
-    }
-
-
 def entry(
     events: Events, collective: Collective, straggler: dict[str, Any] | None, job: int
 ) -> dict[str, Any]:
@@ -137,11 +136,11 @@ def entry(
         "hub": events.ranks[collective.hub] if collective.hub >= 0 else None,
         "message_bytes": round(collective.size_bytes),
         "iterations": len(spans),
-        "duration_ms": quantiles(lengths / 1e6),
+        "duration_ms": quantiles((lengths / 1e6).tolist()),
         "algbw_gbps": round(algbw, 4),
         "busbw_gbps": round(algbw * collective.bus_factor(), 4),
         "iteration_spans": spans,
         "straggler": straggler,
-        "confidence": round(collective.confidence, 2),
+        "confidence": round(collective.confidence * (1.0 - events.lost), 2),
         "alternatives": collective.alternatives,
     }

@@ -94,8 +94,9 @@ CONDITIONS: dict[str, Mask] = {
     "loss 0.1 %": keep_but(0.001),
     "loss 1 %": keep_but(0.01),
     "loss 5 %": keep_but(0.05),
+    "loss 10 %": keep_but(0.1),
+    "loss 20 %": keep_but(0.2),
     "1 in 4": keep_one_in(4),
-    "1 in 16": keep_one_in(16),
 }
 
 
@@ -134,7 +135,8 @@ def generate(case: Case, folder: Path) -> tuple[Path, dict[str, Any]]:
                     "channels": case.channels,
                     "message_bytes": case.size_bytes,
                     "iterations": 4,
-                    "credits": case.algorithm != "halving_doubling",
+                    # Two ranks that halve and double without credits are told from a ring by that.
+                    "credits": case.algorithm != "halving_doubling" or case.ranks > 2,
                 }
             ],
             "faults": FAULTS[case.fault],

@@ -44,6 +44,7 @@ def _open_channel(state, packets, row, qp):
     channel.src_port = packets.src_port[row]
     channel.dst_port = packets.dst_port[row]
     channel.qp = qp
+    channel.place = -1
     channel.next = -1
     channel.expected = -1
     return number
@@ -85,6 +86,9 @@ def close_transfer(state, number, immediate):
         kind = KIND_IMMEDIATE
     elif channel.qp >= 0 and size <= CREDIT_BYTES:
         kind = KIND_CONTROL
+    channel.place = -1
+    if state.cursor[CURSOR_TRANSFERS] < state.transfers.shape[0]:
+        channel.place = state.cursor[CURSOR_TRANSFERS]
     _append(state, number, channel.start_ns, channel.end_ns, size, channel.seen, kind)
 
 
@@ -125,8 +129,11 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
     if channel.next >= 0:
         missed = (psn - channel.next) & 0xFFFFFF
         if missed >= 0x800000:
+            # The receiver has it only now, whatever the tap saw before.
             channel.resent += 1
             channel.end_ns = now
+            if not channel.open and channel.place >= 0:
+                state.transfers[channel.place].end_ns = now
             return
         if missed > HOLE_LIMIT_PACKETS:
             close_transfer(state, number, False)
