@@ -9,6 +9,11 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to write what commands print into their golden files instead of comparing it."""
+    parser.addoption("--rewrite", action="store_true", help="rewrite golden files")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Return the checkout's root."""

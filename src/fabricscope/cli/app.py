@@ -120,7 +120,9 @@ def analyze(
 
 @app.command()
 def dissect(
-    capture: Annotated[str, typer.Argument(metavar="CAPTURE", help=CAPTURE_HELP)],
+    capture: Annotated[
+        str, typer.Argument(metavar="CAPTURE", help="Capture file that Wireshark can read.")
+    ],
     frames: Annotated[str, typer.Option(metavar="LIST", help="Frame numbers, such as 10,12-15.")],
 ) -> None:
     """Dissect chosen packets in full, with Wireshark's dissectors."""
@@ -138,7 +140,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of all chance.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one entry, e.g. network.ip=6."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one entry, such as network.ip_version=6."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
 ) -> None:
