@@ -19,7 +19,7 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
      "features that decided stand beside it. A behaviour that the application does not explain "
      "is a finding."),
     ("Job, rank", "Hosts that run collectives among themselves; each is a rank. A ring's ranks "
-     "are in ring order. A step is one iteration of the training loop."),
+     "are in ring order."),
     ("Message size S", "Bytes of one collective as nccl-tests count them: one rank's tensor, for "
      "AllGather and ReduceScatter the tensors of all ranks together. Worked out from the bytes on "
      "each link, credits and acknowledgements left out."),
@@ -29,13 +29,16 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
      "algbw times 2(n-1)/n for AllReduce, (n-1)/n for AllGather, ReduceScatter and AllToAll, 1 for "
      "the rest, with n ranks: what each rank's link carries, comparable between operations and "
      "sizes. Both in bits per second; nccl-tests print bytes per second."),
-    ("Communication share", "Part of the step time during which a collective was under way. What "
-     "of it overlaps with computation costs nothing."),
-    ("Jitter", "How much the step times differ from each other."),
-    ("Checkpoint, data set read", "Bulk data from a rank to a storage host or from there to a "
-     "rank; the cost is by how much the steps in which it happens are longer than the others."),
-    ("Straggler", "A late rank (compute) sends its part later than the data it needs arrived, "
-     "and then at full speed; a slow link carries its part at a lower rate than the others do."),
+    ("Communication share", "Part of the time from the first step to the end of the last during "
+     "which some collective was under way. What of it overlaps with computation costs nothing."),
+    ("Step, jitter", "A step is the shortest sequence of collectives that repeats; what runs once, "
+     "such as the first broadcast of a model, is no part of it. Its time runs from start to start; "
+     "jitter is the standard deviation of the step times."),
+    ("Checkpoint, data set read", "Bulk data from a rank to a host that is none, or from there to "
+     "a rank, on a connection that is not the job's own. A checkpoint costs by how much the pause "
+     "between the two steps around it is longer than usual."),
+    ("Straggler", "A late rank (compute) shows up after all others have, and then sends at full "
+     "speed; a slow link carries messages, once begun, at a lower rate than the others do."),
     ("Queue pair", "One direction of an RDMA connection. An RC packet does not carry its source "
      "queue pair, so a direction is named by sender, receiver and destination queue pair; the two "
      "directions are paired by their acknowledgements or by the connection's set-up."),

@@ -48,6 +48,7 @@ from fabricscope.dashboard.summary import (
 from fabricscope.dashboard.tables import (
     ALERTS,
     APPLICATIONS,
+    CHECKPOINTS,
     COLLECTIVES,
     CONNECTIONS,
     FLOWS,
@@ -60,6 +61,7 @@ from fabricscope.dashboard.tables import (
 from fabricscope.dashboard.training import (
     describe_diagnosis,
     edges_of,
+    list_checkpoints,
     list_job_facts,
     list_jobs,
     name_collective,
@@ -250,7 +252,14 @@ def _training_sections(document: Document) -> list[Section]:
                     COLLECTIVES,
                     job.collectives,
                     ROWS_LIMIT,
-                )
+                ),
+                build_table(
+                    f"checkpoints-{job.number}",
+                    "Checkpoints",
+                    CHECKPOINTS,
+                    list_checkpoints(job, start_ns),
+                    ROWS_LIMIT,
+                ),
             ),
             describe_diagnosis(job),
             "warning" if suspects(job) else "ok",

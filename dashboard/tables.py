@@ -66,6 +66,16 @@ def _operation(row: Row) -> Cell:
     return Cell(shown, shown)
 
 
+def _milliseconds(key: str) -> Callable[[Row], Cell]:
+    """Return a cell with a duration that is given in milliseconds."""
+
+    def value(row: Row) -> float | None:
+        duration_ms = statistic(row.get(key))
+        return None if duration_ms is None else duration_ms / 1e3
+
+    return number(value, format_duration)
+
+
 def _duration_ms(name: str) -> Callable[[Row], Cell]:
     """Return a cell with a statistic of `duration_ms`."""
 
@@ -81,7 +91,12 @@ def _straggler(row: Row) -> Cell:
     if not given:
         return Cell(UNKNOWN, "")
     suspect = read_suspect(given)
-    shown = " ".join(part for part in (suspect.ip, suspect.direction, suspect.label) if part)
+    shown = f"{suspect.ip} {suspect.label}"
+    return Cell(shown, shown)
+
+
+def _straggler_evidence(row: Row) -> Cell:
+    shown = describe_evidence((row.get("straggler") or {}).get("evidence")) or UNKNOWN
     return Cell(shown, shown)
 
 
@@ -276,10 +291,21 @@ COLLECTIVES: Final = (
     Column("busbw", "Bus bandwidth: algbw x factor of the operation", gbps("busbw_gbps"),
            unsure=True, rank=1),
     Column("Straggler", "Who makes the others wait", _straggler, False, rank=6),
+    Column("Evidence", "What makes it the straggler", _straggler_evidence, False),
     Column("Sure", "Confidence in operation and algorithm", field("confidence", format_share),
            rank=7),
     Column("Partial", "Some of its ranks or links were not captured", _partial, False),
     Column("Or", "What else the bytes would fit", _alternatives, False),
+)  # fmt: skip
+
+CHECKPOINTS: Final = (
+    Column("Rank", "Who wrote", text("rank"), False, rank=0),
+    Column("Storage", "Where to", text("storage"), False, rank=0),
+    Column("Start", "Since the first packet", field("start_s", format_duration), rank=1),
+    Column("Bytes", "Payload", field("bytes", format_bytes), unsure=True, rank=0),
+    Column("Duration", "First to last packet", _milliseconds("duration_ms"), rank=1),
+    Column("Cost", "By how much the pause between two steps was longer than usual",
+           _milliseconds("cost_ms"), rank=0),
 )  # fmt: skip
 
 CONNECTIONS: Final = (

@@ -81,7 +81,8 @@ class Suspect(NamedTuple):
         """Return what is wrong in a few words."""
         if self.kind == "link":
             rate = f" {format_bit_rate(self.rate_gbps * 1e9)}" if self.rate_gbps else ""
-            return f"slow link{rate}"
+            link = {"up": "uplink", "down": "downlink"}.get(self.direction, "link")
+            return f"slow {link}{rate}"
         late = f" {format_duration(self.late_ms / 1e3)}" if self.late_ms else ""
         return f"late{late}"
 
@@ -152,9 +153,7 @@ def describe_diagnosis(job: Job) -> str:
         )
     worst = found[0]
     if worst.kind == "link":
-        way = f" {worst.direction}" if worst.direction else ""
-        rate = f" at {format_bit_rate(worst.rate_gbps * 1e9)}" if worst.rate_gbps else ""
-        return f"A slow link holds the job back: {worst.ip}{way}{rate}."
+        return f"A link of {worst.ip} holds the job back: {worst.label}."
     by = f", {format_duration(worst.late_ms / 1e3)} after the others" if worst.late_ms else ""
     return f"Rank {worst.ip} holds the job back: it comes to each collective last{by}."
 
@@ -258,6 +257,14 @@ def slow_edges(suspect: Suspect, edges: Sequence[Edge]) -> set[Edge]:
     return {edge for edge in edges if suspect.ip in edge}
 
 
+def list_checkpoints(job: Job, start_ns: int) -> list[dict[str, Any]]:
+    """Return the job's checkpoints, each with `start_s` since `start_ns`."""
+    return [
+        {**one, "start_s": (one["start_ns"] - start_ns) / 1e9 if one.get("start_ns") else None}
+        for one in job.entry.get("checkpoints") or []
+    ]
+
+
 def list_job_facts(job: Job) -> list[Total]:
     """Return the numbers of the job as a whole, without those that are not known."""
     entry = job.entry
@@ -267,16 +274,19 @@ def list_job_facts(job: Job) -> list[Total]:
     facts.extend(_step_facts(entry))
     share = statistic(entry.get("communication_share"))
     if share is not None:
-        facts.append(Total("Communication", format_share(share), "of the step time"))
-    for key, label in (("checkpoints", "Checkpoints"), ("dataset_reads", "Data set reads")):
-        if entry.get(key) is not None:
-            facts.append(_access_fact(label, entry[key]))
+        facts.append(Total("Communication", format_share(share), "of the time"))
+    facts.extend(_checkpoint_facts(entry.get("checkpoints") or []))
+    facts.extend(_read_facts(entry.get("dataset_reads")))
+    if lost := statistic(entry.get("mirror_lost")):
+        facts.append(Total("Mirror lost", format_share(lost), "of the job's packets"))
     return facts
 
 
 def _parallelism(entry: Mapping[str, Any]) -> str:
+    """Return the kinds of parallelism, given as one or a list."""
     given = entry.get("parallelism")
-    return f"{format_value(given)} parallel".replace("_", " ") if given else ""
+    kinds = [given] if isinstance(given, str) else list(given or [])
+    return f"{', '.join(str(kind) for kind in kinds)} parallel".replace("_", " ") if kinds else ""
 
 
 def _step_facts(entry: Mapping[str, Any]) -> list[Total]:
@@ -286,27 +296,32 @@ def _step_facts(entry: Mapping[str, Any]) -> list[Total]:
     if typical is not None:
         note = f"p99 {format_duration(slow / 1e3)}" if isinstance(step_ms, Mapping) and slow else ""
         facts.append(Total("Step time", format_duration(typical / 1e3), note))
-    jitter_ms = statistic(entry.get("jitter_ms"))
+    jitter_ms = statistic(entry.get("step_jitter_ms"))
     if jitter_ms is not None:
         note = f"{format_share(jitter_ms / typical)} of the step time" if typical else ""
         facts.append(Total("Jitter", format_duration(jitter_ms / 1e3), note))
     step_bytes = statistic(entry.get("step_bytes"))
-    if step_bytes is not None:
-        facts.append(Total("Data per step", format_bytes(step_bytes), "reduced over the ranks"))
+    if step_bytes:
+        facts.append(Total("Data per step", format_bytes(step_bytes), "S of its collectives"))
     return facts
 
 
-def _access_fact(label: str, given: object) -> Total:
-    """Return count, volume and cost of checkpoints or reads: a list, a record or a count."""
-    if isinstance(given, Mapping):
-        count, entries = given.get("count"), [given]
-    elif isinstance(given, list | tuple):
-        count, entries = len(given), [one for one in given if isinstance(one, Mapping)]
-    else:
-        return Total(label, format_value(given))
-    size = sum(float(one.get("bytes") or 0) for one in entries)
-    costs = [float(one["cost_ms"]) for one in entries if one.get("cost_ms") is not None]
-    notes = [format_bytes(size)] if size else []
+def _checkpoint_facts(checkpoints: Sequence[Mapping[str, Any]]) -> list[Total]:
+    if not checkpoints:
+        return []
+    notes = [format_bytes(sum(int(one.get("bytes") or 0) for one in checkpoints))]
+    costs = [float(one["cost_ms"]) for one in checkpoints if one.get("cost_ms") is not None]
     if costs:
         notes.append(f"cost {format_duration(sum(costs) / 1e3)}")
-    return Total(label, format_count(count), ", ".join(notes))
+    return [Total("Checkpoints", format_count(len(checkpoints)), ", ".join(notes))]
+
+
+def _read_facts(reads: Mapping[str, Any] | None) -> list[Total]:
+    if not reads:
+        return []
+    notes = [format_bytes(reads.get("bytes"))]
+    if (typical := statistic(reads.get("ms_p50"))) is not None:
+        notes.append(f"each {format_duration(typical / 1e3)}")
+    if (longest := statistic(reads.get("ms_max"))) is not None:
+        notes.append(f"at most {format_duration(longest / 1e3)}")
+    return [Total("Data set reads", format_count(reads.get("reads")), ", ".join(notes))]

@@ -41,7 +41,7 @@ def test_the_ring_closes_and_marks_the_late_rank() -> None:
 
 def test_plain_ascii_says_the_same() -> None:
     text = _text(training_document("link"), 80, "ascii")
-    assert "10.77.0.12 == slow link 400 Mb/s ==> 10.77.0.13" in " ".join(text.split())
+    assert "10.77.0.12 == slow uplink 400 Mb/s ==> 10.77.0.13" in " ".join(text.split())
     assert "back to the first" in text
 
 
@@ -49,7 +49,7 @@ def test_a_slow_link_that_closes_the_ring_is_named_below() -> None:
     document = training_document("link")
     document["collectives"][0]["straggler"]["ip"] = "10.77.1.14"
     lines = [line for line in _text(document).splitlines() if "╰" in line]
-    assert "slow link 400 Mb/s" in lines[0]
+    assert "slow uplink 400 Mb/s" in lines[0]
 
 
 def test_a_ring_seen_in_part_stays_open() -> None:

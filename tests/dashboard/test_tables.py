@@ -99,7 +99,8 @@ def test_collectives_show_what_is_known_of_them() -> None:
     assert (cells["Operation"], cells["S"], cells["Max"]) == ("AllReduce", "50 MiB", "17.5 ms")
     assert (cells["algbw"], cells["busbw"]) == ("25.1 Gb/s", "43.9 Gb/s")
     assert (cells["Ranks"], cells["Partial"]) == ("16", "yes")
-    assert cells["Straggler"] == "10.77.0.12 uplink slow link 400 Mb/s"
+    assert cells["Straggler"] == "10.77.0.12 slow uplink 400 Mb/s"
+    assert cells["Evidence"] == "others gbps 21.3, ratio 0.019"
     bare = _cells(tables.COLLECTIVES, rows[-1])
     assert (bare["Operation"], bare["S"]) == ("Barrier", UNKNOWN)
     assert "busbw" not in bare

@@ -22,7 +22,7 @@ def _job(document: dict[str, object]) -> training.Job:
             "Rank 10.77.0.13 holds the job back: it comes to each collective last, "
             "80.2 ms after the others.",
         ),
-        ("link", "A slow link holds the job back: 10.77.0.12 uplink at 400 Mb/s."),
+        ("link", "A link of 10.77.0.12 holds the job back: slow uplink 400 Mb/s."),
         (None, "No rank and no link holds the job back."),
     ],
 )
@@ -139,15 +139,24 @@ def test_facts_name_cost_and_volume() -> None:
         "2",
         "10.1 MiB, cost 20.3 ms",
     )
-    assert facts["Data set reads"].value == "160"
+    assert (facts["Data set reads"].value, facts["Data set reads"].note) == (
+        "160",
+        "40 MiB, each 4.10 ms, at most 12 ms",
+    )
+    assert facts["Mirror lost"].value == "0.100 %"
+
+
+def test_checkpoints_begin_since_the_first_packet() -> None:
+    document = training_document()
+    first, _ = training.list_checkpoints(_job(document), document["capture"]["start_ns"])
+    assert first["start_s"] == pytest.approx(9 * 0.118 + 0.09)
 
 
 def test_facts_that_are_not_known_are_left_out() -> None:
     facts = training.list_job_facts(_job(tree_document()))
     assert [fact.label for fact in facts] == ["Ranks"]
     document = training_document()
-    document["jobs"] = [{"ranks": ["a", "b"], "checkpoints": 3, "step_ms": 7.5, "jitter_ms": 1.5}]
+    document["jobs"] = [{"ranks": ["a", "b"], "step_ms": 7.5, "step_jitter_ms": 1.5}]
     facts = {fact.label: fact for fact in training.list_job_facts(_job(document))}
-    assert facts["Checkpoints"].value == "3"
     assert facts["Step time"].value == "7.50 ms"
     assert facts["Jitter"].note == "20 % of the step time"

@@ -47,7 +47,9 @@ def hostile_training_document() -> dict[str, Any]:
     document = copy.deepcopy(training_document())
     for job in document["jobs"]:
         job["ranks"][2] = HOSTILE
-        job.update(diagnosis=HOSTILE, parallelism=HOSTILE)
+        job.update(diagnosis=HOSTILE, parallelism=[HOSTILE])
+        for checkpoint in job["checkpoints"]:
+            checkpoint.update(rank=HOSTILE, storage=HOSTILE)
     for collective in document["collectives"]:
         collective["ranks"][2] = HOSTILE
         collective.update(operation=HOSTILE)
@@ -75,17 +77,17 @@ def _straggler(kind: str | None) -> dict[str, Any] | None:
             "direction": None,
             "late_ms": 80.2,
             "rate_gbps": None,
-            "evidence": "its first packet comes 80.2 ms after those of the other ranks",
+            "evidence": {"late_iterations": 20, "iterations": 20},
         }
     if kind == "link":
         return {
             "kind": "link",
             "rank": 1,
             "ip": address(1),
-            "direction": "uplink",
-            "late_ms": 31.0,
+            "direction": "up",
+            "late_ms": None,
             "rate_gbps": 0.4,
-            "evidence": "carries 0.4 Gb/s where the other links carry 21 Gb/s",
+            "evidence": {"others_gbps": 21.3, "ratio": 0.019},
         }
     return None
 
@@ -159,10 +161,25 @@ def _job(kind: str | None) -> dict[str, Any]:
         "step_ms": {"p50": 118.0, "p99": 121.0, "max": 122.0, "count": ITERATIONS},
         "step_bytes": STEP_BYTES,
         "communication_share": 0.81 if kind == "compute" else 0.14,
-        "parallelism": "data",
-        "checkpoints": [{"bytes": 5_294_805, "cost_ms": 20.3}, {"bytes": 5_294_805}],
-        "dataset_reads": {"count": 160, "bytes": 41_943_040, "cost_ms": 4.1},
+        "parallelism": ["data"],
+        "step_jitter_ms": 2.36,
+        "checkpoints": [_checkpoint(9, 20.3), _checkpoint(19, None)],
+        "dataset_reads": {"reads": 160, "bytes": 41_943_040, "ms_p50": 4.1, "ms_max": 12.0},
+        "mirror_lost": 0.001,
         "diagnosis": None,
+    }
+
+
+def _checkpoint(step: int, cost_ms: float | None) -> dict[str, Any]:
+    start_ns = START_NS + step * PERIOD_NS + 90_000_000
+    return {
+        "rank": address(0),
+        "storage": "10.77.9.9",
+        "start_ns": start_ns,
+        "end_ns": start_ns + 20_000_000,
+        "duration_ms": 20.0,
+        "bytes": 5_294_805,
+        "cost_ms": cost_ms,
     }
 
 
