@@ -4,6 +4,7 @@ Connections that ranks open for one transfer each are not the job's own; what a 
 one is data, what it sends away is a checkpoint.
 """
 
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -48,7 +49,7 @@ def checkpoints_of(
     steps is longer than usual.
     """
     written = _bulk(traffic, events, outgoing=True)
-    pauses = np.array([later[0] - earlier[1] for earlier, later in zip(spans, spans[1:], strict=False)])
+    pauses = np.array([later[0] - earlier[1] for earlier, later in pairwise(spans)])
     usual = float(np.median(pauses)) if pauses.size else 0.0
     for entry in written:
         entry["duration_ms"] = round((entry["end_ns"] - entry["start_ns"]) / 1e6, 4)

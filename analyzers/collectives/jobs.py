@@ -1,6 +1,7 @@
 """Groups of hosts that may be the ranks of a job, and their events in order of time."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ MIN_RDMA_BYTES: Final = 1_024
 """Where messages of this size are seen, those as small as a credit carry no tensors."""
 
 DELAY_PART: Final = 0.8
-"""Of the shortest ACK round trip beyond the tap: a message is passed on no sooner than acknowledged."""
+"""Of the shortest ACK round trip beyond the tap: nothing is passed on before it is acknowledged."""
 
 SLACK_PACKETS: Final = 2.5
 """Packets that the mirror missed at the edge of a window count for its neighbour."""
@@ -35,8 +36,8 @@ class Events:
     """What a group of hosts sent, in order of start.
 
     ranks: texts of the addresses; start_ns, end_ns, bytes, src, dst (indexes into ranks), channel,
-    kind: arrays of one length. rdma: whether these are RDMA messages. slack_bytes: what a window may
-    miss of an edge because the mirror lost packets; lost: the part of packets it lost. lane: the
+    kind: arrays of one length. rdma: whether these are RDMA messages; slack_bytes: what a window
+    may miss of an edge as the mirror lost packets; lost: the part of packets it lost; lane: the
     queue pair's number at the receiver, 0 over TCP. delay_ns: what passes at least between a
     message at the tap and the one that was waiting for it.
     """
@@ -64,7 +65,7 @@ class Events:
         count = len(self.ranks)
         weights = np.where(self.kind[rows] >= KIND_CONTROL, 0, self.bytes[rows])
         flat = np.bincount(self.src[rows] * count + self.dst[rows], weights, count * count)
-        return flat.reshape(count, count)
+        return flat.astype(np.float64).reshape(count, count)
 
 
 def _hosts(channels: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
@@ -86,7 +87,10 @@ def _hosts(channels: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _short_lived(
-    channels: NDArray[np.void], src: NDArray[np.int64], dst: NDArray[np.int64], spans: NDArray[np.int64]
+    channels: NDArray[np.void],
+    src: NDArray[np.int64],
+    dst: NDArray[np.int64],
+    spans: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Tell the channels of client and server: connections to one port, one after the other.
 
@@ -109,7 +113,7 @@ def _short_lived(
             (min(int(spans[k, 0]) for k in both), max(int(spans[k, 1]) for k in both))
             for both in connections.values()
         )
-        overlaps = sum(later[0] < earlier[1] for earlier, later in zip(lives, lives[1:], strict=False))
+        overlaps = sum(later[0] < earlier[1] for earlier, later in pairwise(lives))
         if 2 * overlaps < len(lives) - 1:
             serial[members] = True
     return serial
@@ -135,7 +139,7 @@ def _groups(edges: NDArray[np.int64]) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Channels sorted out: candidates for jobs, and transfers of clients and servers beside them."""
+    """Channels sorted out: candidates for jobs, and what clients and servers do beside them."""
 
     groups: list[Events]
     io: NDArray[np.void]  # transfers of short-lived connections
@@ -165,15 +169,14 @@ def sort_out(
     groups: list[Events] = []
     for over_rdma in (True, False):
         kind = rdma == over_rdma
-        carries = kind & (immediate & (size > 0) if over_rdma else ~serial & (size >= MIN_TCP_BYTES))
+        tensors = immediate & (size > 0) if over_rdma else ~serial & (size >= MIN_TCP_BYTES)
+        carries = kind & tensors
         for hosts in _groups(np.stack((src, dst), axis=1)[carries]):
             if not 2 <= len(hosts) <= MAX_RANKS:
                 continue
             inside = kind & ~serial & np.isin(src, hosts) & np.isin(dst, hosts)
-            wanted = inside[number]
-            groups.append(
-                _events(channels, transfers[wanted], hosts, src, dst, texts, over_rdma, qps, carries)
-            )
+            own = transfers[inside[number]]
+            groups.append(_events(channels, own, hosts, src, dst, texts, over_rdma, qps, carries))
     io = serial[number]
     return Traffic(
         groups,

@@ -89,9 +89,7 @@ def _ring(events: Events, segments: list[Segment], edge: float) -> Collective:
     assert segments[0].pattern is not None
     order = segments[0].pattern.order
     count = len(order)
-    edges = [
-        ((order[k - 2], order[k - 1]), (order[k - 1], order[k])) for k in range(count)
-    ]
+    edges = [((order[k - 2], order[k - 1]), (order[k - 1], order[k])) for k in range(count)]
     ahead, _ = _largest_lead(events, segments, edges)
     gathered = edge / (count - 1)
     if ahead > 0.75 * gathered:
@@ -129,21 +127,17 @@ def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collecti
     credited = not events.rdma or bool((events.kind == KIND_CONTROL).any())
     algorithm = "ring" if credited else "halving_doubling"
     other = "halving_doubling" if credited else "ring"
-    return Collective(
-        "allreduce", algorithm, (0, 1), 2, edge, segments, 0.8, alternatives=[other]
-    )
+    return Collective("allreduce", algorithm, (0, 1), 2, edge, segments, 0.8, alternatives=[other])
 
 
 def _line(events: Events, segments: list[Segment], edge: float) -> Collective | None:
-    """A chain passes on what it received; a ring seen in part runs ahead by a chunk."""
+    """Tell a chain, which passes on what it received, from a ring seen in part, which is ahead."""
     assert segments[0].pattern is not None
     order = segments[0].pattern.order
     count = len(order)
     if count < 3:
         return None
-    edges = [
-        ((order[k - 1], order[k]), (order[k], order[k + 1])) for k in range(1, count - 1)
-    ]
+    edges = [((order[k - 1], order[k]), (order[k], order[k + 1])) for k in range(1, count - 1)]
     ahead, message = _largest_lead(events, segments, edges)
     if ahead >= CHAIN_LEAD * min(message, edge / (2 * (count - 1))):
         return _partial_ring(segments, order, edge, max(ahead, message))
@@ -162,14 +156,12 @@ def _line(events: Events, segments: list[Segment], edge: float) -> Collective | 
 def _partial_ring(
     segments: list[Segment], order: tuple[int, ...], edge: float, chunk: float
 ) -> Collective:
-    """The tap misses some ranks: their number follows from the chunks that an edge carries."""
+    """Count the ranks that the tap misses: an edge carries a chunk for each, or two."""
     chunks = max(2, round(edge / chunk))
     count = chunks // 2 + 1
     if chunks % 2 == 0 and count >= len(order):
         size = edge * count / (2 * (count - 1))
-        return Collective(
-            "allreduce", "ring", order, count, size, segments, 0.8, partial=True
-        )
+        return Collective("allreduce", "ring", order, count, size, segments, 0.8, partial=True)
     count = max(chunks + 1, len(order))
     size = edge * count / (count - 1)
     return Collective(

@@ -147,7 +147,7 @@ def _components(used: NDArray[np.bool_]) -> int:
 
 
 def _two_way_tree(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
-    """Sums up, results down: each edge both ways alike; one tree, or several that share S."""
+    """Find sums up, results down: each edge both ways alike; one tree, or two that share S."""
     count = len(matrix)
     used = matrix > 0
     if count < 2 or not (used == used.T).all() or _components(used) != count:

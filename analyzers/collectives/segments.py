@@ -6,6 +6,7 @@ belong together.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -70,9 +71,7 @@ def segments_at(
     """Return the operations when silences longer than `threshold_ns` may separate them."""
     bounds = np.concatenate(([0], rows[gaps > threshold_ns], [len(events.kind)]))
     bounds = bounds[:: max(1, len(bounds) // MAX_ATOMS)] if len(bounds) > MAX_ATOMS else bounds
-    matrices = [
-        events.matrix(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    matrices = [events.matrix(a, b) for a, b in pairwise(bounds.tolist())]
     found: list[Segment] = []
     at = 0
     while at < len(matrices):
@@ -130,9 +129,7 @@ def cluster(segments: list[Segment], slack_bytes: float) -> list[list[Segment]]:
     return groups
 
 
-def _score(
-    segments: list[Segment], all_bytes: float, slack_bytes: float
-) -> tuple[float, float]:
+def _score(segments: list[Segment], all_bytes: float, slack_bytes: float) -> tuple[float, float]:
     """Return which part of the bytes is explained, and how much must be told to explain it.
 
     Ten iterations of one collective are told by one of them.
@@ -148,9 +145,7 @@ def cut(events: Events, rtt_ns: float) -> list[Segment]:
     rows, gaps = silences(events)
     total = float(events.matrix(0, len(events.kind)).sum())
     floor_ns = max(RTT_FACTOR * rtt_ns, RDMA_FLOOR_NS if events.rdma else TCP_FLOOR_NS)
-    tried = [
-        segments_at(events, rows, gaps, threshold) for threshold in thresholds(gaps, floor_ns)
-    ]
+    tried = [segments_at(events, rows, gaps, threshold) for threshold in thresholds(gaps, floor_ns)]
     scores = [_score(segments, total, events.slack_bytes) for segments in tried]
     most = max(explained for explained, _ in scores)
     best, least = tried[-1], float("inf")

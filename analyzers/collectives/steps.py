@@ -1,5 +1,6 @@
 """A job as a whole: its steps, what they cost, and how it is parallelised."""
 
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -84,7 +85,7 @@ def job_entry(
     """Return the JSON object of a job."""
     spans = step_spans(collectives)
     starts = [span[0] for span in spans]
-    lengths = [(later - earlier) / 1e6 for earlier, later in zip(starts, starts[1:], strict=False)]
+    lengths = [(later - earlier) / 1e6 for earlier, later in pairwise(starts)]
     middle = float(np.median(lengths)) if lengths else 0.0
     main = max(collectives, key=lambda c: len(c.segments) * c.size_bytes)
     return {
@@ -103,9 +104,7 @@ def job_entry(
     }
 
 
-def _share(
-    collectives: list[Collective], spans: list[tuple[int, int, float]]
-) -> float | None:
+def _share(collectives: list[Collective], spans: list[tuple[int, int, float]]) -> float | None:
     """Return which part of the time of the steps some operation was under way."""
     if not spans:
         return None

@@ -19,9 +19,7 @@ CHAIN_LEAD: Final = 0.5
 """Who waits for each message is less than half a message ahead of what was received."""
 
 
-def edge_rows(
-    events: Events, segment: Segment, source: int, destination: int
-) -> NDArray[np.int64]:
+def edge_rows(events: Events, segment: Segment, source: int, destination: int) -> NDArray[np.int64]:
     """Return the rows of the segment's data from one rank to another, in order of start."""
     rows = segment.rows
     wanted = (
@@ -29,7 +27,7 @@ def edge_rows(
         & (events.dst[rows] == destination)
         & (events.kind[rows] < KIND_CONTROL)
     )
-    return rows[wanted]
+    return np.asarray(rows[wanted], np.int64)
 
 
 def received_at(
@@ -55,7 +53,7 @@ def received_at(
 def lead(
     events: Events, segment: Segment, before: tuple[int, int], edge: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return the largest lead in bytes of `edge` over the edge `before` it, and its message size."""
+    """Return the largest lead in bytes of `edge` over the edge `before`, and the message size."""
     sent = edge_rows(events, segment, *edge)
     return lead_of(events, edge_rows(events, segment, *before), sent)
 

@@ -26,7 +26,7 @@ from fabricscope.collectors.capture.reader import CaptureFile
 from fabricscope.collectors.decode import decode
 from fabricscope.collectors.synthetic.generator import generate_recipe
 from fabricscope.collectors.synthetic.recipe import Recipe
-from fabricscope.records import BATCH_ROWS, Packets, allocate_packets, slice_packets
+from fabricscope.records import Packets, allocate_packets, slice_packets
 
 FOREVER_NS = 1 << 62
 KINDS = (

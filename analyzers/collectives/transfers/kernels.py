@@ -184,8 +184,13 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
     channel.bytes += payload
     channel.end_ns = now
     channel.seen += 1
-    if only or operation == 2 or operation == 3 or operation == 8 or operation == 9 or (
-        operation == 22
+    if (
+        only
+        or operation == 2
+        or operation == 3
+        or operation == 8
+        or operation == 9
+        or (operation == 22)
     ):
         immediate = operation == 3 or operation == 5 or operation == 9 or operation == 11
         close_transfer(state, number, immediate)
