@@ -18,7 +18,7 @@ MIN_EXPLAINED: Final = 0.5
 """A group of which less fits collectives is no job."""
 
 
-MAX_LOST: Final = 0.25
+MAX_LOST: Final = 0.15
 """From this loss on nothing is said: see docs/accuracy.md for what is right at which loss."""
 
 MIN_TCP_EDGE_BYTES: Final = 4_096
