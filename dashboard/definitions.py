@@ -25,6 +25,9 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
      "each link, credits and acknowledgements left out."),
     ("Iteration", "From the first to the last packet of one run of a collective over all ranks, "
      "as seen at the tap: what hosts do before and after cannot be seen."),
+    ("Confidence of a collective", "How well the bytes on each link and their order in time fit "
+     "this operation and algorithm and no other one; what else would fit is listed beside it. "
+     "Where some ranks or links were not captured the view is called partial."),
     ("algbw, busbw", "Algorithm bandwidth is S over the time of an iteration. Bus bandwidth is "
      "algbw times 2(n-1)/n for AllReduce, (n-1)/n for AllGather, ReduceScatter and AllToAll, 1 for "
      "the rest, with n ranks: what each rank's link carries, comparable between operations and "

@@ -273,7 +273,8 @@ def list_job_facts(job: Job) -> list[Total]:
         facts.append(Total("Steps", format_count(entry["steps"])))
     facts.extend(_step_facts(entry))
     share = statistic(entry.get("communication_share"))
-    if share is not None:
+    # Of a single step nothing but its communication is seen, so the share would say nothing.
+    if share is not None and entry.get("steps", 2) > 1:
         facts.append(Total("Communication", format_share(share), "of the time"))
     facts.extend(_checkpoint_facts(entry.get("checkpoints") or []))
     facts.extend(_read_facts(entry.get("dataset_reads")))

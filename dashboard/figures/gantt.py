@@ -14,18 +14,19 @@ from fabricscope.dashboard.figures.drawing import (
     escape_label,
     new_figure,
 )
-from fabricscope.dashboard.figures.palette import COLORWAY
+from fabricscope.dashboard.figures.palette import COLORWAY, GREY
 from fabricscope.dashboard.quantities import format_duration, time_unit
 from fabricscope.dashboard.spans import extent, join_spans
 from fabricscope.dashboard.training import Job, name_collective, spans_of, suspects
 
 ROWS_LIMIT: Final = 64
 ROW_PX: Final = 22
-TRACES_LIMIT: Final = len(COLORWAY)
+TRACES_LIMIT: Final = len(COLORWAY) - 1
+"""The last colour is that of the checkpoints."""
 ITERATIONS_SHOWN: Final = 40
 """With more iterations than twice this, the figure opens on the first of them."""
 
-PATTERNS: Final = ("", "/", "", "\\", "", "x", "")
+PATTERNS: Final = ("", "/", "", "\\", "", "x")
 """Hatching of neighbouring colours, for readers who cannot tell them apart."""
 
 
@@ -50,6 +51,7 @@ def draw_gantt(job: Job, start_ns: int) -> go.Figure:
     )
     for index, collective in enumerate(shown):
         _add_bars(figure, collective, rows, start_ns, factor * 1e9, index)
+    _add_checkpoints(figure, job, rows, start_ns, factor * 1e9)
     hidden = len(job.collectives) - len(shown)
     left_out = f"; {hidden:,} shorter collectives not drawn" if hidden > 0 else ""
     few = f"; {len(rows)} of {len(job.ranks):,} ranks" if 1 < len(rows) < len(job.ranks) else ""
@@ -138,6 +140,30 @@ def _add_bars(
         customdata=texts,
         hovertemplate="%{y}: %{customdata}<br>from %{base:,.6~g}<extra>%{fullData.name}</extra>",
     )
+
+
+def _add_checkpoints(
+    figure: go.Figure, job: Job, rows: Mapping[str, str], start_ns: int, unit_ns: float
+) -> None:
+    """Add a grey bar for each checkpoint, in the row of the rank that wrote it."""
+    written = [
+        (rows.get(str(one.get("rank")), rows.get("")), one["start_ns"], one["end_ns"])
+        for one in job.entry.get("checkpoints") or []
+        if one.get("start_ns") and one.get("end_ns")
+    ]
+    bars = [bar for bar in written if bar[0] is not None][:POINTS_LIMIT]
+    if bars:
+        figure.add_bar(
+            orientation="h",
+            y=[label for label, _, _ in bars],
+            base=[(start - start_ns) / unit_ns for _, start, _ in bars],
+            x=[(end - start) / unit_ns for _, start, end in bars],
+            name="Checkpoint",
+            showlegend=True,
+            marker={"color": GREY, "line": {"color": GREY, "width": 1}, "pattern": {"shape": "."}},
+            customdata=[format_duration((end - start) / 1e9) for _, start, end in bars],
+            hovertemplate="%{y}: %{customdata}<extra>%{fullData.name}</extra>",
+        )
 
 
 def _opening_range(

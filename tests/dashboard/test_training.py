@@ -146,6 +146,13 @@ def test_facts_name_cost_and_volume() -> None:
     assert facts["Mirror lost"].value == "0.100 %"
 
 
+def test_a_single_step_has_no_share_of_communication() -> None:
+    document = training_document()
+    document["jobs"][0]["steps"] = 1
+    labels = [fact.label for fact in training.list_job_facts(_job(document))]
+    assert "Communication" not in labels
+
+
 def test_checkpoints_begin_since_the_first_packet() -> None:
     document = training_document()
     first, _ = training.list_checkpoints(_job(document), document["capture"]["start_ns"])

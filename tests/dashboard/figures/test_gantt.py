@@ -24,6 +24,14 @@ def test_the_late_rank_begins_later_and_says_so() -> None:
     assert bars.customdata[0].startswith("iteration 1, ")
 
 
+def test_checkpoints_stand_in_the_row_of_their_rank() -> None:
+    figure = gantt.draw_gantt(_job(training_document()), START_NS)
+    bars = next(trace for trace in figure.data if trace.name == "Checkpoint")
+    assert list(bars.y) == [address(0)] * 2
+    assert bars.base[0] == pytest.approx(9 * 0.118 + 0.09)
+    assert bars.customdata[0] == "20 ms"
+
+
 def test_ranks_that_are_not_told_apart_share_a_row() -> None:
     document = training_document()
     for collective in document["collectives"]:
@@ -52,7 +60,7 @@ def test_small_collectives_are_named_as_left_out() -> None:
     job = _job(training_document())
     many = job._replace(collectives=job.collectives * 9)
     figure = gantt.draw_gantt(many, START_NS)
-    assert len(figure.data) <= gantt.TRACES_LIMIT
+    assert len(figure.data) == gantt.TRACES_LIMIT + 1
     assert "shorter collectives not drawn" in figure.layout.xaxis.title.text
 
 
