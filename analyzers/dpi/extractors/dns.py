@@ -69,7 +69,11 @@ def read_answers(message: bytes) -> list[Answer]:
             asked, at = read_name(message, at)
             at += 4
         for _ in range(min(unsigned(message, 6, 2), MAX_ANSWERS)):
-            name, at = read_name(message, at)
+            name = ""
+            if asked and message[at] >= 0xC0:
+                at += 2  # a pointer, mostly to the question
+            else:
+                name, at = read_name(message, at)
             kind, size = unsigned(message, at, 2), unsigned(message, at + 8, 2)
             if (kind, size) in ((1, 4), (28, 16)):
                 found.append(Answer(asked or name, piece(message, at + 10, size)))
@@ -83,8 +87,11 @@ def read_name(message: bytes, at: int) -> tuple[str, int]:
     """Return the name at `at` as safe text and the offset after it; raises ValueError."""
     labels: list[bytes] = []
     end = -1
+    present = len(message)
     for _ in range(MAX_LABELS):
-        size = unsigned(message, at, 1)
+        if at >= present:
+            raise ValueError("truncated")
+        size = message[at]
         if size >= 0xC0:
             end = at + 2 if end < 0 else end
             at = unsigned(message, at, 2) & 0x3FFF
@@ -92,6 +99,8 @@ def read_name(message: bytes, at: int) -> tuple[str, int]:
         at += 1
         if size == 0:
             return printable(b".".join(labels), 255), at if end < 0 else end
-        labels.append(piece(message, at, size))
+        if at + size > present:
+            raise ValueError("truncated")
+        labels.append(message[at : at + size])
         at += size
     raise ValueError("a name of too many labels")

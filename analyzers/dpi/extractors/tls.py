@@ -3,7 +3,9 @@
 import hashlib
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from fabricscope.analyzers.dpi.extractors.text import (
@@ -15,6 +17,8 @@ from fabricscope.analyzers.dpi.extractors.text import (
 )
 
 MAX_ENTRIES: Final = 256
+MAX_KNOWN_CLIENTS: Final = 256
+"""Fingerprints kept: most connections of a network come from few kinds of clients."""
 
 _VERSIONS: Final = {
     0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2",
@@ -25,6 +29,8 @@ _NAMES: Final = {
     0x0300: "SSL 3.0", 0xFEFF: "DTLS 1.0", 0xFEFD: "DTLS 1.2", 0xFEFC: "DTLS 1.3",
 }  # fmt: skip
 _TWO_NUMBERS: Final = struct.Struct(">HH")
+_GREASE: Final = frozenset(0x0A0A + 0x1010 * number for number in range(16))
+_READ_EXTENSIONS: Final = frozenset((0, 13, 16, 43))
 _COMMON_NAME: Final = bytes.fromhex("0603550403")
 
 
@@ -128,9 +134,13 @@ def parse_client_hello(body: bytes, *, datagram: bool = False) -> ClientHello:
         at += 1 + unsigned(body, at, 1)
         end = at + 2 + unsigned(body, at, 2)
         at += 2
-        while at + 4 <= min(end, len(body)) and len(hello.extensions) < MAX_ENTRIES:
+        end = min(end, len(body))
+        while at + 4 <= end and len(hello.extensions) < MAX_ENTRIES:
             kind, size = _TWO_NUMBERS.unpack_from(body, at)
-            _read_extension(hello, kind, body[at + 4 : at + 4 + size])
+            if kind not in _GREASE:
+                hello.extensions.append(kind)
+            if kind in _READ_EXTENSIONS:
+                _read_extension(hello, kind, body[at + 4 : at + 4 + size])
             at += 4 + size
     except ValueError:
         pass
@@ -138,9 +148,6 @@ def parse_client_hello(body: bytes, *, datagram: bool = False) -> ClientHello:
 
 
 def _read_extension(hello: ClientHello, kind: int, value: bytes) -> None:
-    if _is_grease(kind):
-        return
-    hello.extensions.append(kind)
     if kind == 0 and len(value) >= 5 and value[2] == 0:
         hello.server_name = value[5 : 5 + unsigned(value, 3, 2)]
     elif kind == 13 and len(value) >= 2:
@@ -209,13 +216,24 @@ def ja4(hello: ClientHello, transport: str) -> str:
         f"{transport}{_VERSIONS.get(version, '00')}{'d' if 0 in hello.extensions else 'i'}"
         f"{min(len(hello.ciphers), 99):02d}{min(len(hello.extensions), 99):02d}{alpn}"
     )
-    ciphers = ",".join(f"{value:04x}" for value in sorted(hello.ciphers))
-    extensions = ",".join(
-        f"{value:04x}" for value in sorted(hello.extensions) if value not in (0, 16)
-    )
-    if hello.signatures:
-        extensions += "_" + ",".join(f"{value:04x}" for value in hello.signatures)
-    return f"{prefix}_{_hash(ciphers)}_{_hash(extensions)}"
+    ciphers = _ciphers_hash(tuple(hello.ciphers))
+    extensions = _extensions_hash(tuple(sorted(hello.extensions)), tuple(hello.signatures))
+    return f"{prefix}_{ciphers}_{extensions}"
+
+
+@lru_cache(maxsize=MAX_KNOWN_CLIENTS)
+def _ciphers_hash(ciphers: tuple[int, ...]) -> str:
+    return _hash(_hexadecimal(sorted(ciphers)))
+
+
+@lru_cache(maxsize=MAX_KNOWN_CLIENTS)
+def _extensions_hash(extensions: tuple[int, ...], signatures: tuple[int, ...]) -> str:
+    text = _hexadecimal(value for value in extensions if value not in (0, 16))
+    return _hash(f"{text}_{_hexadecimal(signatures)}" if signatures else text)
+
+
+def _hexadecimal(values: Iterable[int]) -> str:
+    return ",".join([f"{value:04x}" for value in values])
 
 
 def _hash(text: str) -> str:
@@ -224,11 +242,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:12]
 
 
-def _is_grease(value: int) -> bool:
-    return value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF
-
-
 def _ungreased(data: bytes) -> list[int]:
     count = min(len(data), 512) // 2
     values = struct.unpack(f">{count}H", data[: 2 * count])
-    return [value for value in values if not _is_grease(value)]
+    return [value for value in values if value not in _GREASE]
