@@ -13,7 +13,7 @@ FOLDERS := $(wildcard analyzers collectors topology)
 INLINED := src/fabricscope/records.py \
 	$(shell find $(FOLDERS) -name kernels.py -o -name layout.py -o -name tables.py)
 
-.PHONY: run test check bench setup clean
+.PHONY: run test check bench accuracy setup clean
 
 run: setup
 	@$(BIN)/fabricscope demo $(ARGS)
@@ -35,6 +35,14 @@ check: setup
 
 bench: setup
 	@$(BIN)/python benchmarks/peers.py $(ARGS)
+
+# Each script prints its part; document.py puts it between the part's marks in docs/accuracy.md.
+accuracy: setup
+	@set -o pipefail; cd benchmarks/accuracy && python=../../$(BIN)/python && \
+		$$python dpi.py --markdown | $$python document.py dpi && \
+		for part in behaviour collectives; do \
+			[ ! -e $$part.py ] || $$python $$part.py | $$python document.py $$part --text || exit; \
+		done
 
 setup: $(READY) $(FRESH)
 

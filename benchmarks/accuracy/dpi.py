@@ -1,11 +1,12 @@
 """Score the DPI engine against the labels of nDPI's test captures.
 
-    python benchmarks/accuracy/dpi.py [--folder DIR] [--details] [FILE...]
+    python benchmarks/accuracy/dpi.py [--folder DIR] [--details | --markdown] [FILE...]
 
 Only flows with `Confidence: DPI` count. A flow is covered if its nDPI master protocol has a
 counterpart in the catalogue (`NAMES` below is that mapping); of the covered ones it is agreed,
 wrong (another name) or unknown. `--details` lists every flow that is not agreed with the first
-payload bytes of both directions, so that a reader can see who is right.
+payload bytes of both directions, so that a reader can see who is right; `--markdown` prints the
+tables of docs/accuracy.md.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from fabricscope.records import PROTOCOLS, allocate_packets, slice_packets
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "captures" / "ndpi"
 FOREVER_NS = 1 << 62
+LISTED_FLOWS = 20
+"""Protocols with that many flows, or with a flow not agreed, have a line of their own."""
 
 NAMES: dict[str, tuple[str, ...]] = {
     # nDPI's name: ours, where lower case and underscores do not already make them equal. More
@@ -217,6 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER)
     parser.add_argument("--details", action="store_true")
+    parser.add_argument("--markdown", action="store_true")
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
     results: dict[str, Counter[str]] = defaultdict(Counter)
@@ -239,7 +243,7 @@ def main() -> None:
             if options.details and outcome != "agreed":
                 ends = f"{label.key[1][0]}:{label.key[1][1]} {label.key[2][0]}:{label.key[2][1]}"
                 print(f"{outcome:9} {name} {label.key[0]} {ends} ndpi={label.name} ours={got}")
-    report(results, confused)
+    (report_markdown if options.markdown else report)(results, confused)
 
 
 def judge(
@@ -291,6 +295,33 @@ def report(results: dict[str, Counter[str]], confused: Counter[tuple[str, str]])
     print(f"flows {flows}, covered {covered} ({covered / flows:.1%})")
     for name in ("agreed", "wrong", "unknown", "missing"):
         print(f"{name} {total[name]} ({total[name] / covered:.2%} of covered)")
+
+
+def report_markdown(results: dict[str, Counter[str]], confused: Counter[tuple[str, str]]) -> None:
+    """Print the totals, the protocols with the most flows and all confusions as tables."""
+    total = sum((counts for counts in results.values()), Counter[str]())
+    flows = sum(total.values())
+    covered = max(flows - total["uncovered"], 1)
+    unknown = total["unknown"] + total["missing"]
+    print("| flows | covered | agreed | wrong | unknown |\n|---|---|---|---|---|")
+    print(
+        f"| {flows:,} | {covered:,} ({covered / flows:.1%}) | {total['agreed']:,} "
+        f"({total['agreed'] / covered:.2%} of covered) | {total['wrong']} "
+        f"({total['wrong'] / covered:.2%}) | {unknown} ({unknown / covered:.2%}) |"
+    )
+    print("\n| nDPI | flows | agreed | wrong | unknown |\n|---|---|---|---|---|")
+    known = [(name, counts) for name, counts in results.items() if not counts["uncovered"]]
+    for name, counts in sorted(known, key=lambda item: (-sum(item[1].values()), item[0])):
+        if sum(counts.values()) >= LISTED_FLOWS or counts["agreed"] < sum(counts.values()):
+            print(
+                f"| {name} | {sum(counts.values())} | {counts['agreed']} | {counts['wrong']} | "
+                f"{counts['unknown'] + counts['missing']} |"
+            )
+    print("\n| nDPI | here | flows |\n|---|---|---|")
+    for (master, got), count in confused.most_common():
+        print(f"| {master} | {got} | {count} |")
+    missing = sorted(name for name, counts in results.items() if counts["uncovered"])
+    print(f"\nNot in the catalogue: {', '.join(missing)}.")
 
 
 _SIGNATURES = load_signatures()
