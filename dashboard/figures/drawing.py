@@ -61,7 +61,7 @@ def empty_figure(note: str) -> go.Figure:
 
 def escape_label(text: object) -> str:
     """Return text from outside for a label: plotly reads a subset of HTML in all its texts."""
-    return html.escape(neutralise(text, 120))
+    return html.escape(neutralise(text, 120), quote=False)
 
 
 def decimate(
