@@ -39,7 +39,7 @@ def test_the_time_axis_takes_the_unit_of_the_span(bin_ns: int, unit: str, last: 
 
 
 def test_labels_are_escaped() -> None:
-    assert drawing.escape_label("<b>\x1b\"&") == "&lt;b&gt;\\x1b\"&amp;"
+    assert drawing.escape_label('<b>\x1b"&') == '&lt;b&gt;\\x1b"&amp;'
 
 
 def test_no_button_uploads() -> None:
