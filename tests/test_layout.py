@@ -39,11 +39,32 @@ def _twins(module: str) -> list[str]:
     return [twin.as_posix() for twin in twins]
 
 
-def test_every_module_has_tests_of_its_name(repository: Path) -> None:
+def _import_name(module: str) -> str:
+    path = Path(module.removeprefix("src/fabricscope/")).with_suffix("")
+    return ".".join(("fabricscope", *path.parts))
+
+
+def _imported_by_tests(repository: Path) -> set[str]:
+    """Return every module that a test imports, or imports something from."""
+    names: set[str] = set()
+    for path in (repository / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+                names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def test_every_module_has_tests(repository: Path) -> None:
+    """A module has tests of its name, or a test of its neighbours imports it."""
+    imported = _imported_by_tests(repository)
     missing = [
-        f"{module}: neither {' nor '.join(_twins(module))}"
+        f"{module}: neither {' nor '.join(_twins(module))}, and no test imports it"
         for module in _list_sources(repository)
         if module not in EXCEPTIONS
+        and _import_name(module) not in imported
         and not any((repository / twin).is_file() for twin in _twins(module))
     ]
     assert not missing, "modules without tests:\n" + "\n".join(missing)
