@@ -233,7 +233,9 @@ def payload_of(document: Document, src: int, dst: int) -> tuple[int, int]:
     for pair in document["queue_pairs"]:
         if (pair["src"], pair["dst"]) == ends:
             if "write_first" in pair["operations"]:
-                bulk += pair["payload_bytes"] - 1  # of the barrier
+                # All messages of several packets are of one size; the rest is the barrier's.
+                bulk += pair["operations"]["write_first"] * pair["message_bytes"]["max"]
+                assert bulk < pair["payload_bytes"] <= bulk + 2
             else:
                 credits += pair["payload_bytes"]
                 assert pair["message_bytes"]["max"] == 64
