@@ -47,6 +47,7 @@ class CollectiveAnalyzer:
             counters=np.zeros(len(layout.COUNTERS), np.int64),
         )
         self._pause_ns = FIRST_PAUSE_NS
+        self._end_ns = 0
 
     def update(
         self,
@@ -62,6 +63,8 @@ class CollectiveAnalyzer:
         missed are counted too; it may be left out.
         """
         follow_transfers(self._state, packets, flow, side, queue_pair)
+        if packets.time_ns.size:
+            self._end_ns = max(self._end_ns, int(packets.time_ns[-1]))
         spare = self._state.transfers.size - int(self._state.cursor[CURSOR_TRANSFERS])
         if spare < min(3 * BATCH_ROWS, self._state.transfers.size // 4):
             self._compact()
@@ -80,7 +83,7 @@ class CollectiveAnalyzer:
         for channel in range(int(self._state.cursor[CURSOR_CHANNELS])):
             close_transfer(self._state, channel, False)
             close_acks(self._state, channel)
-        return recognise(self.channels, self.transfers, self.counters, queue_pairs)
+        return recognise(self.channels, self.transfers, self.counters, queue_pairs, self._end_ns)
 
     @property
     def channels(self) -> NDArray[np.void]:

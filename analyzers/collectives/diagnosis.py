@@ -125,15 +125,25 @@ def _rates(events: Events, collective: Collective, ends: NDArray[np.int64]) -> d
         if own.size == 0:
             continue
         until = np.maximum.accumulate(events.end_ns[own])
-        begin = np.concatenate(([events.start_ns[own[0]]], until[:-1]))
-        busy = float(np.maximum(until - np.maximum(events.start_ns[own], begin), 0).sum())
-        rates[host] = float(events.bytes[own].sum()) * 8 / max(busy, 1.0)
+        heads = np.concatenate(([True], events.start_ns[own[1:]] > until[:-1]))
+        first = np.flatnonzero(heads)
+        busy = until[np.concatenate((first[1:], [own.size])) - 1] - events.start_ns[own[first]]
+        carried = np.add.reduceat(events.bytes[own], first).astype(np.float64)
+        # The median by bytes: a few messages that wait for a repetition tell nothing of the link.
+        rate = carried * 8 / np.maximum(busy, 1)
+        order = np.argsort(rate)
+        half = np.searchsorted(np.cumsum(carried[order]), carried.sum() / 2)
+        rates[host] = float(rate[order][half])
     return rates
 
 
 def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
     """Return the host and direction whose messages crawl, None when none do."""
     worst: tuple[float, int, str, float, float] | None = None
+    # A sender that feeds several children at once gives each a part of its rate.
+    branches = 1
+    if collective.algorithm == "tree":
+        branches = int((collective.segments[0].matrix > 0).sum(axis=1).max())
     for direction, ends in (("up", events.src), ("down", events.dst)):
         rates = _rates(events, collective, ends)
         if len(rates) < 2:
@@ -141,7 +151,7 @@ def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
         for host, rate in rates.items():
             others = float(np.median([r for h, r in rates.items() if h != host]))
             ratio = rate / max(others, 1e-9)
-            if ratio < SLOW_FACTOR and (worst is None or ratio < 0.98 * worst[0]):
+            if ratio < SLOW_FACTOR / branches and (worst is None or ratio < 0.98 * worst[0]):
                 worst = (ratio, host, direction, rate, others)
     if worst is None:
         return None
@@ -161,11 +171,17 @@ def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
     }
 
 
-def diagnose(events: Events, collective: Collective) -> dict[str, Any] | None:
-    """Return what holds the collective back in the JSON form of a straggler, None for nothing."""
+def diagnose(events: Events, collective: Collective, slowed: set[int]) -> dict[str, Any] | None:
+    """Return what holds the collective back in the JSON form of a straggler, None for nothing.
+
+    slowed: senders that CNPs told to slow down; their pace is the network's, not their link's.
+    """
     if collective.operation == "barrier":
         return None
     late = late_rank(events, collective)
     if late is not None:
         return late
-    return slow_link(events, collective)
+    slow = slow_link(events, collective)
+    if slow is not None and slow["direction"] == "up" and events.ranks.index(slow["ip"]) in slowed:
+        return None
+    return slow

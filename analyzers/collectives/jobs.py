@@ -39,7 +39,7 @@ class Events:
     kind: arrays of one length. rdma: whether these are RDMA messages; slack_bytes: what a window
     may miss of an edge as the mirror lost packets; lost: the part of packets it lost; lane: the
     queue pair's number at the receiver, 0 over TCP. delay_ns: what passes at least between a
-    message at the tap and the one that was waiting for it.
+    message at the tap and the one that was waiting for it. whole: transfers are single messages.
     """
 
     ranks: list[str]
@@ -55,6 +55,7 @@ class Events:
     slack_bytes: float = 0.0
     lost: float = 0.0
     delay_ns: float = 0.0
+    whole: bool = True
 
     def matrix(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return data bytes by sender and receiver of events `start` to `stop`, (n, n)."""
@@ -148,11 +149,14 @@ class Traffic:
 
 
 def sort_out(
-    channels: NDArray[np.void], transfers: NDArray[np.void], qps: NDArray[np.void]
+    channels: NDArray[np.void],
+    transfers: NDArray[np.void],
+    qps: NDArray[np.void],
+    joined: bool,
 ) -> Traffic:
     """Split transfers into groups of hosts that exchange data, RDMA and TCP apart.
 
-    qps: the queue pairs' QP_DTYPE records by slot.
+    qps: the queue pairs' QP_DTYPE records by slot; joined: the list of transfers was compacted.
     """
     src, dst, texts = _hosts(channels)
     number = transfers["channel"].astype(np.int64)
@@ -176,7 +180,9 @@ def sort_out(
                 continue
             inside = kind & ~serial & np.isin(src, hosts) & np.isin(dst, hosts)
             own = transfers[inside[number]]
-            groups.append(_events(channels, own, hosts, src, dst, texts, over_rdma, qps, carries))
+            groups.append(
+                _events(channels, own, hosts, src, dst, texts, over_rdma, qps, carries, joined)
+            )
     io = serial[number]
     return Traffic(
         groups,
@@ -196,6 +202,7 @@ def _events(
     rdma: bool,
     qps: NDArray[np.void],
     carries: NDArray[np.bool_],
+    joined: bool,
 ) -> Events:
     """Return the events of a group; of acknowledgements only those for data."""
     local = np.full(len(texts), -1, np.int64)
@@ -236,6 +243,7 @@ def _events(
         slack,
         lost if rdma else 0.0,
         DELAY_PART * round_trip_ns(channels[np.unique(number)], qps)[0] if rdma else 0.0,
+        rdma and not joined,
     )
 
 

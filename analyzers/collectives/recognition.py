@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.diagnosis import diagnose
 from fabricscope.analyzers.collectives.division import divide
+from fabricscope.analyzers.collectives.evidence import (
+    slowed_senders,
+    straggler_finding,
+    stuck_finding,
+    transport_of,
+)
 from fabricscope.analyzers.collectives.jobs import Events, round_trip_ns, sort_out
 from fabricscope.analyzers.collectives.operations import Collective, identify
 from fabricscope.analyzers.collectives.results import CollectiveResult
@@ -30,13 +36,17 @@ def recognise(
     transfers: NDArray[np.void],
     counters: dict[str, int],
     queue_pairs: QueuePairTable,
+    end_ns: int,
 ) -> CollectiveResult:
-    """Return the jobs and collectives in transfers (TRANSFER_DTYPE) on channels (CHANNEL_DTYPE)."""
+    """Return the jobs and collectives in transfers (TRANSFER_DTYPE) on channels (CHANNEL_DTYPE).
+
+    end_ns: the end of the capture, for operations that never ended.
+    """
     result = CollectiveResult(counters=counters)
     if transfers.size == 0:
         return result
     qps = queue_pairs.queue_pairs
-    traffic = sort_out(channels, transfers, qps)
+    traffic = sort_out(channels, transfers, qps, counters["compactions"] > 0)
     ordered: list[tuple[int, dict[str, Any]]] = []
     for events in traffic.groups:
         if events.lost > MAX_LOST:
@@ -51,9 +61,19 @@ def recognise(
         collectives = _collectives(events, segments)
         if not collectives or not _is_job(events, collectives):
             continue
-        stragglers = [diagnose(events, collective) for collective in collectives]
+        transport = transport_of(events, channels, qps)
+        slowed = slowed_senders(events, channels, qps)
+        stragglers = [diagnose(events, collective, slowed) for collective in collectives]
         number = len(result.jobs)
-        result.jobs.append(job_entry(events, collectives, stragglers, traffic))
+        result.jobs.append(job_entry(events, collectives, stragglers, traffic, transport))
+        result.findings.extend(
+            straggler_finding(collective, straggler)
+            for collective, straggler in zip(collectives, stragglers, strict=True)
+            if straggler is not None
+        )
+        stuck = stuck_finding(events, collectives, end_ns)
+        if stuck is not None:
+            result.findings.append(stuck)
         for collective, straggler in zip(collectives, stragglers, strict=True):
             first = collective.segments[0].start_ns
             ordered.append((first, entry(events, collective, straggler, number)))

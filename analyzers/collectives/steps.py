@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from fabricscope.analyzers.collectives.evidence import transport_text
 from fabricscope.analyzers.collectives.inputs import checkpoints_of, reads_of
 from fabricscope.analyzers.collectives.jobs import Events, Traffic
 from fabricscope.analyzers.collectives.operations import Collective
@@ -81,6 +82,7 @@ def job_entry(
     collectives: list[Collective],
     stragglers: list[dict[str, Any] | None],
     traffic: Traffic,
+    transport: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the JSON object of a job."""
     spans = step_spans(collectives)
@@ -99,7 +101,8 @@ def job_entry(
         "parallelism": parallelism_of(collectives),
         "checkpoints": checkpoints_of(traffic, events, [(a, b) for a, b, _ in spans]),
         "dataset_reads": reads_of(traffic, events),
-        "diagnosis": diagnosis_text(collectives, stragglers, middle),
+        "diagnosis": diagnosis_text(collectives, stragglers, middle) or transport_text(transport),
+        "transport_evidence": transport,
         "mirror_lost": round(events.lost, 6),
     }
 

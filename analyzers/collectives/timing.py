@@ -68,7 +68,7 @@ def lead_of(
     """
     if sent.size == 0:
         return 0.0, 0.0
-    times = events.start_ns[sent] if events.rdma else events.end_ns[sent]
+    times = events.start_ns[sent] if events.whole else events.end_ns[sent]
     position = np.cumsum(events.bytes[sent]).astype(np.float64)
     ahead = position - received_at(events, received, times - int(events.delay_ns))
     return float(ahead.max()), float(np.median(events.bytes[sent]))

@@ -72,6 +72,7 @@ class Verdict(NamedTuple):
     size_error: float
     iterations_right: bool
     time_error: float
+    straggler: str = "none"
 
 
 def keep_all(rows: int, _: np.random.Generator) -> NDArray[np.bool_]:
@@ -181,6 +182,12 @@ def judge(result: CollectiveResult, truth: dict[str, Any]) -> Verdict:
     data = [c for c in result.collectives if c["operation"] != "barrier"]
     if not data:
         return Verdict("nothing", False, 1.0, False, 1.0)
+    worst = next((c["straggler"] for c in data if c["straggler"]), None)
+    known = truth["straggler"]
+    named = "none" if known is None else "missed"
+    if worst is not None:
+        same = known is not None and (worst["kind"], worst["ip"]) == (known["kind"], known["ip"])
+        named = "right" if same else "wrong"
     names = sorted({f"{c['operation']} {c['algorithm']}" for c in data})
     found = " + ".join(names) if len(data) == 1 or len(names) > 1 else f"{names[0]} (parts)"
     right = found == f"{truth['operation']} {truth['algorithm']}"
@@ -188,12 +195,12 @@ def judge(result: CollectiveResult, truth: dict[str, Any]) -> Verdict:
     spans = truth["iteration_spans"]["tap"]
     size_error = abs(main["message_bytes"] / truth["message_bytes"] - 1)
     if len(spans) != main["iterations"]:
-        return Verdict(found, right, size_error, False, 1.0)
+        return Verdict(found, right, size_error, False, 1.0, named)
     errors = [
         abs((own[1] - own[0]) - (end - start)) / max(end - start, 1)
         for own, (start, end) in zip(main["iteration_spans"], spans, strict=True)
     ]
-    return Verdict(found, right, size_error, True, max(errors))
+    return Verdict(found, right, size_error, True, max(errors), named)
 
 
 def table(rows: list[tuple[str, list[Verdict]]], first: str) -> str:
@@ -255,6 +262,12 @@ def main() -> None:
     print(table(list(by_condition.items()), "condition"))
     print()
     print(table(list(by_fault.items()), "fault (nothing missed)"))
+    print("\n| fault (nothing missed) | straggler right | missed | wrong | rightly none |")
+    print("|---|---|---|---|---|")
+    for fault, verdicts in by_fault.items():
+        named = Counter(verdict.straggler for verdict in verdicts)
+        cells = " | ".join(str(named[key]) for key in ("right", "missed", "wrong", "none"))
+        print(f"| {fault} | {cells} |")
     for condition, entries in pairs.items():
         print(f"\nConfusion, {condition}:\n\n{confusion(entries)}")
 

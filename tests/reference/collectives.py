@@ -36,8 +36,11 @@ class Messages:
         if message is None:
             return
         size = message["bytes"] if message["size"] is None else message["size"]
-        self.before = size
+        if size == 0 and marked and self.last and self.last[5] == DATA:
+            self.last[1] = max(self.last[1], message["end"])
+            self.last[5] = MARKED
         if size:
+            self.before = size
             kind = MARKED if marked else CONTROL if size <= CREDIT else DATA
             transfer = [message["start"], message["end"], size, self.number, message["seen"], kind]
             self.last = transfer

@@ -78,9 +78,14 @@ def close_transfer(state, number, immediate):
     if channel.expected >= 0:
         size = channel.expected
     channel.expected = -1
-    channel.last_bytes = size
     if size == 0:
+        # With adaptive routing the immediate comes in an empty WRITE behind the bulk.
+        if immediate and channel.place >= 0 and state.transfers[channel.place].kind == KIND_DATA:
+            transfer = state.transfers[channel.place]
+            transfer.end_ns = max(transfer.end_ns, channel.end_ns)
+            transfer.kind = KIND_IMMEDIATE
         return
+    channel.last_bytes = size
     kind = KIND_DATA
     if immediate:
         kind = KIND_IMMEDIATE

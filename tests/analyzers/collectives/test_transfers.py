@@ -79,7 +79,7 @@ def rdma_batch(rng: np.random.Generator, count: int) -> Batch:
         if draw > 0.98:
             opcode = int(rng.integers(0, 256))
         elif left[slot] == 0:
-            total = int(rng.choice([64, 1_024, 8_192, 10_000]))
+            total = int(rng.choice([0, 64, 1_024, 8_192, 10_000]))
             packets.dma_length[k] = total
             opcode = 6 if total > size else int(rng.choice([10, 11]))
             left[slot] = max(0, -(-total // size) - 1)
