@@ -77,9 +77,8 @@ COUNTERS: Final = (
     "transfers_dropped",
     "compactions",
     "lost_packets",
-    "data_packets",
     "lost_bytes",
-    "data_bytes",
+    "tcp_bytes",
 )
 
 CURSOR_CHANNELS: Final = 0

@@ -145,7 +145,6 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
             missed = np.int64(0)
     channel.next = (psn + 1) & 0xFFFFFF
     channel.packets += 1
-    state.counters[4] += 1
     if payload > channel.full:
         channel.full = payload
     first = operation == 0 or operation == 6
@@ -201,6 +200,23 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
         close_transfer(state, number, immediate)
 
 
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def _continue_message(channel, now, psn, payload):
+    """Advance a message by the packet that is due in its middle; tell whether it was that."""
+    if channel.next != psn or not channel.open:
+        return False
+    if payload != channel.full:
+        return False
+    if 0 <= channel.expected < channel.bytes + payload:
+        return False
+    channel.next = (psn + 1) & 0xFFFFFF
+    channel.bytes += payload
+    channel.end_ns = now
+    channel.seen += 1
+    channel.packets += 1
+    return True
+
+
 @njit(cache=True, nogil=True, _nrt=False)
 def _follow_segment(state, number, now, sequence, payload, tcp_flags):
     """Advance a TCP direction by a segment with payload."""
@@ -223,8 +239,8 @@ def _follow_segment(state, number, now, sequence, payload, tcp_flags):
     channel.packets += 1
     if missed > 0:
         channel.lost += missed
-        state.counters[5] += missed
-    state.counters[6] += new
+        state.counters[4] += missed
+    state.counters[5] += new
     full = payload >= channel.full and payload > SMALL_TCP_BYTES
     if full:
         channel.full = payload
@@ -252,9 +268,21 @@ def follow_transfers(state, packets, flow, side, queue_pair):
     -1 for none, as the flow and the queue-pair table wrote them.
     """
     for row in range(packets.time_ns.shape[0]):
+        slot = queue_pair[row]
+        if 0 <= slot < state.qp_channels.shape[0] and not packets.flags[row] & FLAG_DUPLICATE:
+            # Most packets are the next ones in the middle of a message.
+            operation = packets.opcode[row]
+            if operation == 7 or operation == 1:
+                number = np.int64(state.qp_channels[slot]) - 1
+                if number >= 0 and _continue_message(
+                    state.channels[number],
+                    packets.time_ns[row],
+                    np.int64(packets.psn[row]),
+                    np.int64(packets.payload_length[row]),
+                ):
+                    continue
         if packets.flags[row] & (FLAG_DUPLICATE | FLAG_LATER_FRAGMENT):
             continue
-        slot = queue_pair[row]
         if slot >= 0:
             opcode = np.int64(packets.opcode[row])
             operation = opcode & 31
