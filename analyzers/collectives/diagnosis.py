@@ -25,7 +25,8 @@ NOISE_FACTOR: Final = 3.0
 SLOW_FACTOR: Final = 0.6
 """A slow link has less than this part of the median rate of the others."""
 
-MIN_TRANSFER_PACKETS: Final = 4
+OTHER_END: Final = 0.8
+"""Who hears from a slow sender looks slow too: a receiver is named only if it is slower still."""
 
 
 def first_signs(events: Events, collective: Collective) -> NDArray[np.float64]:
@@ -151,7 +152,10 @@ def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
         for host, rate in rates.items():
             others = float(np.median([r for h, r in rates.items() if h != host]))
             ratio = rate / max(others, 1e-9)
-            if ratio < SLOW_FACTOR / branches and (worst is None or ratio < 0.98 * worst[0]):
+            better = (
+                1.0 if worst is None else (0.98 if worst[2] == direction else OTHER_END) * worst[0]
+            )
+            if ratio < SLOW_FACTOR / branches and ratio < better:
                 worst = (ratio, host, direction, rate, others)
     if worst is None:
         return None

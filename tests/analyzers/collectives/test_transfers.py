@@ -1,5 +1,6 @@
 """The kernel that cuts transfers against its slow twin, and what joins transfers again."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -16,12 +17,18 @@ from reference import collectives as twin
 Batch = tuple[Packets, np.ndarray, np.ndarray, np.ndarray]
 
 
+def records(rows: int, dtype: np.dtype) -> np.ndarray:
+    """Return zeroed records, with fields as attributes where kernels run uncompiled."""
+    table = np.zeros(rows, dtype)
+    return table.view(np.recarray) if numba.config.DISABLE_JIT else table
+
+
 def new_state(channels: int = 64, transfers: int = 20_000) -> layout.TransferState:
     return layout.TransferState(
         np.zeros(64, np.int32),
         np.zeros(32, np.int32),
-        np.zeros(channels, layout.CHANNEL_DTYPE),
-        np.zeros(transfers, layout.TRANSFER_DTYPE),
+        records(channels, layout.CHANNEL_DTYPE),
+        records(transfers, layout.TRANSFER_DTYPE),
         np.zeros(2, np.int64),
         np.zeros(len(layout.COUNTERS), np.int64),
     )
