@@ -32,6 +32,8 @@ SWEPT_SLOTS_PER_BATCH: Final = 2_048
 ROOM_BATCHES: Final = 5
 """Free slots are kept for a batch of new flows and four whose closed flows others still read."""
 FOREVER_NS: Final = 1 << 62
+SKETCHES_AT_ONCE: Final = 1_024
+"""Flows whose percentiles are worked out together, which takes 5 kB for each."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,7 @@ class FlowTable:
         """Copy what is known of the flows in `slots`, percentiles worked out."""
         flows = self._state.flows[slots]
         directions = self._state.directions.reshape(-1, 2)[slots]
-        sketch = flows["sketch"].astype(np.int64)
-        rows = self._state.sketches.reshape(-1, 2, SKETCH_BUCKETS)[np.maximum(sketch, 0)]
-        rows = np.where((sketch >= 0)[:, None, None], rows, 0)
-        sizes = np.stack([percentile(rows[..., :SIZE_BUCKETS], q) for q in (0.5, 0.99)], axis=-1)
-        gaps = np.stack([percentile(rows[..., SIZE_BUCKETS:], q) for q in (0.5, 0.99)], axis=-1)
+        sizes, gaps = self._percentiles(flows["sketch"].astype(np.int64))
         low = directions["size_min"].astype(np.float64)[..., None]
         high = directions["size_max"].astype(np.float64)[..., None]
         gap_high = directions["gap_max_ns"].astype(np.float64)[..., None]
@@ -122,6 +120,22 @@ class FlowTable:
             np.clip(sizes, np.minimum(low, high), high),
             np.minimum(gaps, gap_high),
         )
+
+    def _percentiles(
+        self, sketch: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return p50 and p99 of sizes and gaps, NaN where there is no sketch; some at a time."""
+        sketches = self._state.sketches.reshape(-1, 2, SKETCH_BUCKETS)
+        sizes = np.full((sketch.size, 2, 2), np.nan)
+        gaps = sizes.copy()
+        known = np.flatnonzero(sketch >= 0)
+        for start in range(0, known.size, SKETCHES_AT_ONCE):
+            chosen = known[start : start + SKETCHES_AT_ONCE]
+            rows = sketches[sketch[chosen]]
+            for place, fraction in enumerate((0.5, 0.99)):
+                sizes[chosen, :, place] = percentile(rows[..., :SIZE_BUCKETS], fraction)
+                gaps[chosen, :, place] = percentile(rows[..., SIZE_BUCKETS:], fraction)
+        return sizes, gaps
 
     def release(self, slots: NDArray[np.int64]) -> None:
         """Let closed `slots` be used again."""
