@@ -153,7 +153,7 @@ def generate(case: Case, folder: Path) -> tuple[Path, dict[str, Any]]:
 def recognise(path: Path, mask: Mask = keep_all) -> CollectiveResult:
     """Read a capture as the pipeline does, of its packets only those that `mask` keeps."""
     flows = FlowTable(capacity=65_536, idle_ns=FOREVER_NS)
-    queue_pairs = QueuePairTable(capacity=32_768, flow_capacity=65_536)
+    queue_pairs = QueuePairTable(capacity=65_536, flow_capacity=65_536)
     collectives = CollectiveAnalyzer(flow_capacity=65_536)
     packets = allocate_packets()
     rng = np.random.default_rng(7)
