@@ -8,7 +8,6 @@ a percentile read from the middle of one is at most 6.25 % off.
 import numpy as np
 from numba import njit
 
-
 _OCTAVE_BITS = 49  # of a float64: what is left of the mantissa below its three highest bits
 _OCTAVE_OFFSET = (1023 + 3) << 3
 

@@ -140,7 +140,9 @@ def generate(
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of all chance.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one entry, such as network.ip_version=6."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one entry, e.g. network.ip_version=6."
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
 ) -> None:
