@@ -22,7 +22,7 @@ run: setup
 # tests that compare them with their slow twins in tests/reference.
 test: setup
 	@echo "test: kernels uncompiled"
-	@grep -rlZE '^(from|import) reference' --include='test_*.py' tests | \
+	@grep -rlZE '^(from|import) reference' --include='test_*.py' tests/analyzers tests/collectors | \
 		NUMBA_DISABLE_JIT=1 xargs -0 $(BIN)/python -m pytest -q --no-header
 	@echo "test: the whole suite"
 	@$(BIN)/python -m pytest -q $(ARGS)
