@@ -65,7 +65,7 @@ def late_rank(events: Events, collective: Collective) -> dict[str, Any] | None:
     """Return the rank that starts last by far, None when no rank does."""
     ready_signs = bool((events.kind == KIND_CONTROL).any())
     together = collective.algorithm in ("ring", "direct", "halving_doubling")
-    if len(collective.segments) < 2 or not (ready_signs or (together and not collective.hub >= 0)):
+    if not (ready_signs or (together and not collective.hub >= 0)):
         return None
     signs = first_signs(events, collective)
     known = ~np.isnan(signs)
@@ -180,7 +180,8 @@ def diagnose(events: Events, collective: Collective, slowed: set[int]) -> dict[s
 
     slowed: senders that CNPs told to slow down; their pace is the network's, not their link's.
     """
-    if collective.operation == "barrier":
+    if collective.operation == "barrier" or len(collective.segments) < 2:
+        # What happened once is no habit.
         return None
     late = late_rank(events, collective)
     if late is not None:
