@@ -13,7 +13,7 @@ FOLDERS := $(wildcard analyzers collectors topology)
 INLINED := src/fabricscope/records.py \
 	$(shell find $(FOLDERS) -name kernels.py -o -name layout.py -o -name tables.py)
 
-.PHONY: run test check bench accuracy setup clean
+.PHONY: run test check bench accuracy pictures setup clean
 
 run: setup
 	@$(BIN)/fabricscope demo $(ARGS)
@@ -43,6 +43,9 @@ accuracy: setup
 		for part in behaviour collectives; do \
 			[ ! -e $$part.py ] || $$python $$part.py | $$python document.py $$part --text || exit; \
 		done
+
+pictures: setup
+	@$(BIN)/python docs/pictures.py
 
 setup: $(READY) $(FRESH)
 
