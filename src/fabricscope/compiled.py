@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-_IMPORT: Final = re.compile(r"^from (fabricscope[.\w]*) import", re.MULTILINE)
+_IMPORT: Final = re.compile(r"^from (fabricscope[.\w]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 @functools.cache
@@ -102,5 +102,14 @@ def _look_at(module: str, package: Path) -> tuple[float, list[str]]:
     stem = package.joinpath(*module.split(".")[1:])
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):
         if path.is_file():
-            return path.stat().st_mtime, _IMPORT.findall(path.read_text(encoding="utf-8"))
+            return path.stat().st_mtime, _imports(path.read_text(encoding="utf-8"))
     return 0.0, []
+
+
+def _imports(source: str) -> list[str]:
+    """Return the modules imported from, and what is imported, which may be modules as well."""
+    return [
+        name
+        for module, names in _IMPORT.findall(source)
+        for name in (module, *(f"{module}.{part}" for part in re.findall(r"\w+", names)))
+    ]

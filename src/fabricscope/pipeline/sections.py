@@ -1,6 +1,7 @@
 """The larger sections of the JSON document: flows, queue pairs, series and distributions."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -46,8 +47,10 @@ _QUANTILES: Final = {
 
 
 def rounded(value: Any) -> Any:
-    """Return a float with six significant digits, anything else as it is."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    """Return a float with six significant digits, None if it is none; else `value` itself."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def tunnels(text: str) -> list[Section]:
