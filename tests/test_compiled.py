@@ -1,0 +1,93 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from fabricscope.compiled import forget_outdated, load_without_compiler
+
+OLD_S, NOW_S, NEW_S = 1_000_000_000, 1_100_000_000, 1_200_000_000
+SOURCES = {
+    "records.py": "",
+    "errors.py": "",
+    "analyzers/first/kernels.py": "from fabricscope.records import Packets\n",
+    "analyzers/second/kernels.py": "from fabricscope.analyzers.first.kernels import follow\n",
+    "analyzers/third/kernels.py": "import numpy\n",
+    "analyzers/fourth/layout.py": "",
+    "analyzers/fourth/tables.py": "",
+    "analyzers/fourth/kernels.py": (
+        "from fabricscope.analyzers.fourth import layout\n"
+        "from fabricscope.analyzers.fourth import (\n    tables as t,\n)\n"
+    ),
+}
+INDEXES = (
+    "analyzers/first/__pycache__/kernels.follow-10.py311.nbi",
+    "analyzers/second/__pycache__/kernels.lead-20.py311.nbi",
+    "analyzers/third/__pycache__/kernels.stay-30.py311.nbi",
+    "analyzers/fourth/__pycache__/kernels.last-40.py311.nbi",
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a small package whose kernels were all compiled after their sources changed."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    for name, text in SOURCES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (OLD_S, OLD_S))
+    for name in INDEXES:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (NOW_S, NOW_S))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _look_again() -> None:
+    """The module looks once a process; each test looks anew."""
+    forget_outdated.cache_clear()
+
+
+def _left(package: Path) -> list[int]:
+    return [place for place, name in enumerate(INDEXES, 1) if (package / name).exists()]
+
+
+@pytest.mark.parametrize(
+    ("changed", "left"),
+    [
+        (None, [1, 2, 3, 4]),
+        ("errors.py", [1, 2, 3, 4]),
+        ("records.py", [3, 4]),
+        ("analyzers/first/kernels.py", [3, 4]),
+        ("analyzers/second/kernels.py", [1, 3, 4]),
+        ("analyzers/third/kernels.py", [1, 2, 4]),
+        ("analyzers/fourth/layout.py", [1, 2, 3]),
+        ("analyzers/fourth/tables.py", [1, 2, 3]),
+    ],
+)
+def test_what_depends_on_a_change_is_forgotten(
+    package: Path, changed: str | None, left: list[int]
+) -> None:
+    if changed:
+        os.utime(package / changed, (NEW_S, NEW_S))
+    assert forget_outdated(package) == len(INDEXES) - len(left)
+    assert _left(package) == left
+
+
+def test_a_cache_elsewhere_is_left_alone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(package))
+    os.utime(package / "records.py", (NEW_S, NEW_S))
+    assert forget_outdated(package) == 0
+    assert _left(package) == [1, 2, 3, 4]
+
+
+def test_a_package_that_was_never_compiled_is_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "records.py").touch()
+    assert forget_outdated(tmp_path) == 0
+
+
+def test_loading_without_the_compiler_can_be_asked_for_twice() -> None:
+    load_without_compiler()
+    load_without_compiler()
