@@ -37,7 +37,7 @@ from fabricscope.analyzers.dpi.state import (
     allocate_heads,
 )
 from fabricscope.analyzers.dpi.tables import CompiledSignatures
-from fabricscope.analyzers.dpi.verdicts import Judge, Verdicts
+from fabricscope.analyzers.dpi.verdicts import FLOWS_AT_ONCE, Judge, Verdicts
 from fabricscope.records import BATCH_ROWS, Packets
 
 DEFAULT_HEADS: Final = 8_192
@@ -146,8 +146,12 @@ class DpiAnalyzer:
 
     def _extract(self, slots: NDArray[np.int64]) -> None:
         """Read the details of flows from their heads."""
+        slots = slots[self._state.rule[slots] >= 0]
+        for start in range(0, len(slots), FLOWS_AT_ONCE):
+            self._extract_some(slots[start : start + FLOWS_AT_ONCE])
+
+    def _extract_some(self, slots: NDArray[np.int64]) -> None:
         state = self._state
-        slots = slots[state.rule[slots] >= 0]
         heads = state.head[slots]
         for slot, application, side, transport, head, streams in zip(
             slots.tolist(),

@@ -1,6 +1,6 @@
 """What is said of flows: name, source and confidence from the state that matching left.
 
-The state is read a column at a time: there are as many verdicts as flows.
+The state is read a column at a time, for some flows at once.
 """
 
 from typing import Final, NamedTuple
@@ -18,6 +18,10 @@ CONFIDENCE_PORT: Final = 0.3
 CONFIDENCE_CORRELATION: Final = 0.9
 CONFIDENCE_OFF_PORT: Final = 0.95
 """Factor for a payload verdict on a port that is none of the protocol's."""
+
+FLOWS_AT_ONCE: Final = 64
+"""Flows whose state is turned into Python numbers together: quick, and below the few hundred
+objects alive at a time that set off Python's garbage collector, which walks the whole process."""
 
 _NOTHING: Final = ("", "", 0.0)
 
@@ -69,23 +73,34 @@ class Judge:
         self, slots: NDArray[np.int64], state: FlowState, details: dict[int, Detail]
     ) -> Verdicts:
         """Return the verdicts of the flows in `slots`; `details` by slot."""
+        verdicts = Verdicts([], [], np.zeros(len(slots), np.float32), [])
+        for start in range(0, len(slots), FLOWS_AT_ONCE):
+            self._judge_some(slots[start : start + FLOWS_AT_ONCE], start, state, details, verdicts)
+        return verdicts
+
+    def _judge_some(
+        self,
+        slots: NDArray[np.int64],
+        start: int,
+        state: FlowState,
+        details: dict[int, Detail],
+        verdicts: Verdicts,
+    ) -> None:
+        """Append the verdicts of the flows in `slots`, the first of which has index `start`."""
         columns = (getattr(state, name)[slots].tolist() for name in _Flow._fields)
-        names: list[str] = []
-        sources: list[str] = []
-        confidence: list[float] = []
-        found: list[Detail] = []
         named_ends = self._announcements.has_names
+        confidence: list[float] = []
         for slot, *values in zip(slots.tolist(), *columns, strict=True):
             flow = _Flow(*values)
             name, source, value = self._verdict(flow)
-            names.append(name)
-            sources.append(source)
+            verdicts.application.append(name)
+            verdicts.application_source.append(source)
             confidence.append(value)
             detail = dict(details.get(slot, {}))
             if named_ends:
                 self._add_names(detail, flow.address)
-            found.append(detail)
-        return Verdicts(names, sources, np.array(confidence, np.float32), found)
+            verdicts.detail.append(detail)
+        verdicts.confidence[start : start + len(slots)] = confidence
 
     def _verdict(self, flow: _Flow) -> tuple[str, str, float]:
         """Return name, source and confidence of one flow."""
