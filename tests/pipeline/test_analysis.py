@@ -15,6 +15,10 @@ from fabricscope.pipeline.analysis import Options, analyze
 from fabricscope.records import BATCH_ROWS
 from reference import capture, frames
 
+pytestmark = pytest.mark.skipif(
+    bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="whole captures take hours uncompiled"
+)
+
 
 def _nothing(done: int, total: int | None) -> None:
     """Take progress and do nothing with it."""
