@@ -68,3 +68,14 @@ def test_a_missing_capture_is_named(tmp_path: Path) -> None:
     shutil.copy(demo.CAPTURES / f"{show.recipe}.truth.json", tmp_path)
     with pytest.raises(ConfigError, match=r"loss-before-tap\.pcap is missing"):
         demo._files(tmp_path, show)
+
+
+def test_a_program_that_the_shell_does_not_find_is_named_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr("sys.argv", [".venv/bin/fabricscope", "demo"])
+    assert demo._program() == ".venv/bin/fabricscope"
+    monkeypatch.setattr("sys.argv", ["/somewhere/__main__.py", "demo"])
+    assert demo._program() == "fabricscope"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,10 @@ def run() -> int:
     screen.console.print()
     screen.console.rule(style="dim", characters="-")
     screen.line((f"The last of these as a page: {_shown(report)} (open it in a browser).", "bold"))
-    screen.line((f"Your own:  fabricscope analyze {_shown(CAPTURES)}/pfc-storm.pcap", "bold"))
+    screen.line(
+        ("Next: ", "bold"),
+        (f"{_program()} analyze {_shown(CAPTURES)}/slow-link.pcap, or a capture of your own.", ""),
+    )
     return 0
 
 
@@ -250,6 +254,13 @@ def _report_path() -> Path:
     except OSError:
         return Path(REPORT)
     return build / REPORT if os.access(build, os.W_OK) else Path(REPORT)
+
+
+def _program() -> str:
+    """Return how to call the program: by its path where the shell would not find it."""
+    called = Path(sys.argv[0])
+    known = called.name != "fabricscope" or shutil.which(called.name)
+    return "fabricscope" if known else _shown(called.absolute())
 
 
 def _shown(path: Path) -> str:
