@@ -19,6 +19,9 @@ from fabricscope.analyzers.collectives.patterns import TOLERANCE, Pattern, patte
 MAX_CANDIDATES: Final = 8
 MAX_JOINED: Final = 64
 MAX_ATOMS: Final = 20_000
+MAX_CELLS: Final = 20_000_000
+"""Numbers in the matrices of all atoms: with many hosts there are fewer atoms."""
+
 RDMA_FLOOR_NS: Final = 5_000
 TCP_FLOOR_NS: Final = 500_000
 """Shorter silences are those of adapters and of the hosts' schedulers."""
@@ -70,7 +73,9 @@ def segments_at(
 ) -> list[Segment]:
     """Return the operations when silences longer than `threshold_ns` may separate them."""
     bounds = np.concatenate(([0], rows[gaps > threshold_ns], [len(events.kind)]))
-    bounds = bounds[:: max(1, len(bounds) // MAX_ATOMS)] if len(bounds) > MAX_ATOMS else bounds
+    most = min(MAX_ATOMS, max(MAX_CELLS // len(events.ranks) ** 2, 2))
+    if len(bounds) > most:
+        bounds = np.concatenate((bounds[: -1 : -(-len(bounds) // most)], bounds[-1:]))
     matrices = [events.matrix(a, b) for a, b in pairwise(bounds.tolist())]
     found: list[Segment] = []
     at = 0
@@ -99,6 +104,9 @@ def _join(
 
 def complete_pattern(matrix: NDArray[np.float64], slack_bytes: float) -> Pattern | None:
     """Return what the bytes fit when all ranks take part, else None."""
+    # Looked at first, because it is cheap and rules out most of what ordinary traffic does.
+    if not (matrix.any(axis=0) | matrix.any(axis=1)).all():
+        return None
     pattern = pattern_of(matrix, slack_bytes)
     return pattern if pattern is not None and len(pattern.order) == len(matrix) else None
 

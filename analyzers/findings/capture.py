@@ -20,7 +20,7 @@ def collector_loss(
     if not lost:
         return []
     events = table.events(layout.EVENT_COLLECTOR_LOSS)
-    frames = sorted(events["frame"][:10].tolist())
+    frames = sorted(set(events["frame"][:10].tolist()))
     pairs = int((frame["collector_lost"] > 0).sum())
     share = lost / (packets + lost)
     return [

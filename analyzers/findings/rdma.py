@@ -1,6 +1,6 @@
 """Findings about queue pairs: loss, time-outs, refusals, stalls, congestion, order."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,14 +20,27 @@ _ERROR_ACTIONS = {
 }
 
 
+class Place(NamedTuple):
+    """Frames to open, and the capture that they are in."""
+
+    frames: list[int]
+    capture: str
+
+
 class QueuePairFindings:
     """Makes the findings of one queue-pair table."""
 
-    def __init__(self, table: QueuePairTable, frame: pl.DataFrame, capture: str) -> None:
-        """Take the settled table and its data frame; `capture` is the file of the frame numbers."""
+    def __init__(self, table: QueuePairTable, frame: pl.DataFrame, capture: str = "") -> None:
+        """Take the settled table and its data frame.
+
+        capture: the file of the frame numbers; '' when there are several, each a tap: then every
+        finding names the one that its frames are in.
+        """
         self._table = table
         self._rows: list[Row] = frame.to_dicts()
         self._capture = capture
+        taps = table.queue_pairs["tap"].tolist()
+        self._taps = {taps[row["slot"]]: str(row["tap"]) for row in self._rows}
 
     def all(self) -> list[Finding]:
         """Return every finding."""
@@ -56,7 +69,7 @@ class QueuePairFindings:
         kind: str,
         text: str,
         action: str,
-        frames: list[int],
+        place: Place,
         weight: float,
         **evidence: float | int | str | None,
     ) -> Finding:
@@ -67,8 +80,8 @@ class QueuePairFindings:
             text=text,
             action=action,
             evidence=evidence,
-            packets=frames[:MAX_FRAMES],
-            capture=self._capture,
+            packets=place.frames[:MAX_FRAMES],
+            capture=place.capture,
             filter=queue_pair_filter(row["src"], row["dst"], row["dest_qp"], row["paired_qp"]),
             weight=weight,
         )
@@ -78,14 +91,31 @@ class QueuePairFindings:
         own: NDArray[np.void] = events[events["qp"] == row["slot"]]
         return own
 
-    def _frames(self, row: Row, *kinds: int) -> list[int]:
-        """Return the frames of this queue pair's events of `kinds`, with what they answer."""
-        frames: set[int] = set()
-        for kind in kinds:
-            events = self._events(kind, row)[:MAX_FRAMES]
-            frames.update(events["frame"].tolist())
-            frames.update(events["cause_frame"].tolist())
-        return sorted(frames - {0})[:MAX_FRAMES]
+    def _frames(self, row: Row, *kinds: int) -> Place:
+        """Return the frames of this queue pair's events of `kinds`, with what they answer.
+
+        With several captures: the frames of the one that saw the first of these events.
+        """
+        events = [self._events(kind, row) for kind in kinds]
+        if self._capture:
+            found = {
+                frame
+                for some in events
+                for name in ("frame", "cause_frame")
+                for frame in some[name][:MAX_FRAMES].tolist()
+            }
+            return Place(sorted(found - {0}), self._capture)
+        tap = next((int(some["tap"][0]) for some in events if len(some)), -1)
+        found = {
+            frame
+            for some in events
+            for frame in some["frame"][some["tap"] == tap][:MAX_FRAMES].tolist()
+        }
+        return Place(sorted(found), self._taps.get(tap, str(row["tap"])))
+
+    def _here(self, row: Row, frames: list[int]) -> Place:
+        """Return `frames` as frames of the capture that saw the queue pair first."""
+        return Place(frames, self._capture or str(row["tap"]))
 
     def _recoveries(self, row: Row, cause: int) -> NDArray[np.void]:
         events = self._events(layout.EVENT_RECOVERY, row)
@@ -108,7 +138,7 @@ class QueuePairFindings:
             f"time-out{waited}; {row['retransmissions']} packet(s) sent again.",
             "The end of a message, or its ACK, is being lost: look for drops on this path, and "
             "lower the ACK time-out of the queue pairs if the jobs cannot afford the wait.",
-            sorted(events["frame"].tolist()),
+            self._here(row, sorted(events["frame"].tolist())),
             1e6 + count,
             timeouts=count,
             longest_wait_ms=longest,
@@ -191,7 +221,7 @@ class QueuePairFindings:
             "A transfer was under way, then neither side sent anything until the capture ended.",
             "Find out whether the peer still lives and whether its path is up; a collective that "
             "uses this queue pair waits for it.",
-            [row["last_frame"]],
+            self._here(row, [row["last_frame"]]),
             1e5,
             messages=row["messages"],
             packets=row["packets"],
@@ -268,7 +298,7 @@ class QueuePairFindings:
             if reliable
             else f"No answer is due on {row['service']}: compare the port counters along the path "
             "with the drops of the mirror.",
-            [row["first_frame"]],
+            self._here(row, [row["first_frame"]]),
             float(count),
             unresolved_lost=count,
             sequence_gaps=row["sequence_gaps"],

@@ -72,7 +72,8 @@ def build_document(analysis: Analysis, policy: "Policy | None" = None) -> dict[s
         flows = _tagged(flows, outcome.tags["flows"])
         pairs = _tagged(pairs, outcome.tags["queue_pairs"])
     lost = int(pairs["collector_lost"].sum()) if len(pairs) else 0
-    tap_lost = sum(tap["lost_packets"] or 0 for tap in capture["taps"])
+    taps = capture["taps"] if analysis.taps is not None else []
+    tap_lost = sum(tap["lost_packets"] or 0 for tap in taps)
     state = analysis.flows.state
     return {
         "schema": SCHEMA,
@@ -215,7 +216,7 @@ def _findings(
     duration_s = capture["duration_s"]
     files: Sequence[dict[str, Any]] = [asdict(file) for file in analysis.files]
     return [
-        *QueuePairFindings(table, pairs, path).all(),
+        *QueuePairFindings(table, pairs, path if analysis.taps is None else "").all(),
         *cm_findings(
             analysis.connections.connections(),
             used,
