@@ -158,11 +158,11 @@ FAULTS: Final[dict[str, tuple[Part, set[str]]]] = {
     ),
     "slow-rank": (
         {"workloads": [RING], "faults": [{"kind": "slow_rank", "host": 1}]},
-        set(),
+        {"compute_straggler"},
     ),
     "slow-link": (
         {"workloads": [RING], "faults": [{"kind": "slow_link", "host": 2}]},
-        set(),
+        {"slow_link"},
     ),
 }
 

@@ -1,5 +1,7 @@
 """What the decorators of the decoding kernels leave out."""
 
+import warnings
+
 import numba
 import numpy as np
 import pytest
@@ -21,4 +23,9 @@ def test_arrays_are_not_counted() -> None:
     assert total(np.array([3, 4], np.uint8)) == 7
     if numba.config.DISABLE_JIT:
         pytest.skip("needs compiled kernels")
-    assert "NRT_" not in "".join(total.inspect_llvm().values())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        code = "".join(total.inspect_llvm().values())
+    if told:
+        pytest.skip("loaded from the cache, which keeps no code to look at")
+    assert "NRT_" not in code
