@@ -5,6 +5,7 @@ used for analysis.
 """
 
 import asyncio
+import logging
 import re
 import shutil
 import subprocess
@@ -132,6 +133,9 @@ def _open_capture(source: Path, frames: Sequence[int], tshark: str) -> Iterator[
         raise DependencyError(
             "Dissecting needs pyshark, which is not installed: pip install pyshark."
         ) from error
+    # Where tshark ends by itself before the loop looks, asyncio tells the terminal that it does not
+    # know its exit status. What tshark wrote is what counts here.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     loop = asyncio.new_event_loop()
     capture = pyshark.FileCapture(
         str(source),
