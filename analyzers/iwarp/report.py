@@ -1,11 +1,11 @@
 """From the state of an ended connection to two records, and from records to a table."""
 
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fabricscope.analyzers.addresses import address_text
 from fabricscope.analyzers.iwarp import layout as at
 from fabricscope.analyzers.iwarp.layout import IwarpState
 
@@ -140,12 +140,6 @@ def terminate_reason(control: int) -> str:
     if layer == 2:
         return f"MPA: {MPA_REASONS.get(code, f'error type {kind}, code {code:#04x}')}"
     return f"layer {layer}: error type {kind}, code {code:#04x}"
-
-
-def address_text(high: int, low: int) -> str:
-    """Return canonical text of a 128-bit address; IPv4-mapped ones as IPv4."""
-    address = IPv6Address(high << 64 | low)
-    return str(address.ipv4_mapped or address)
 
 
 def bucket_middle_ns(bucket: int) -> float:
