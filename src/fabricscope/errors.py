@@ -4,6 +4,7 @@ FabricscopeError                 base: printed as one line, exit status 2
 +-- CaptureError                 a capture file cannot be opened, recognised or read at all
 +-- RecipeError                  a traffic recipe has a missing, unknown or impossible entry
 +-- ConfigError                  an option or a configuration file is wrong
++-- FabricError                  a fabric, scenario or workload is impossible or misspelt
 +-- DependencyError              a program or an optional package is not installed
 
 Anything else that escapes is a bug and is allowed to crash.
@@ -24,6 +25,10 @@ class RecipeError(FabricscopeError):
 
 class ConfigError(FabricscopeError):
     """An option or a configuration entry cannot be used; names it."""
+
+
+class FabricError(FabricscopeError):
+    """A fabric, scenario or workload cannot be built; the message names the file and key."""
 
 
 class DependencyError(FabricscopeError):

@@ -1,0 +1,1 @@
+"""Recovery schemes: who learns of a failure when, and which route it stops using."""

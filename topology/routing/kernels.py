@@ -1,0 +1,184 @@
+"""Kernels of routing: distances, next hops, and the choice of a path by hash.
+
+Arrays are those of `routes.Routes` and `routes.RouteState`; nothing is allocated while a path is
+chosen, so that the engines can call `choose_channel` for each packet.
+"""
+
+import numpy as np
+from numba import njit
+
+MAX_HOPS = 8
+_UNREACHABLE = 255
+
+
+@njit(cache=True, nogil=True)
+def find_distances(first, peers, member_start, members):
+    """Return (groups, switches) uint8 hops from each switch to the nearest switch of a group.
+
+    first, peers: the switches' neighbours as a compressed row list; member_start, members: the
+    switches of each group likewise. 255: unreachable.
+    """
+    switches = len(first) - 1
+    groups = len(member_start) - 1
+    distance = np.full((groups, switches), _UNREACHABLE, np.uint8)
+    queue = np.empty(switches, np.int64)
+    for group in range(groups):
+        tail = 0
+        for place in range(member_start[group], member_start[group + 1]):
+            if distance[group, members[place]] != 0:
+                distance[group, members[place]] = 0
+                queue[tail] = members[place]
+                tail += 1
+        head = 0
+        while head < tail:
+            switch = queue[head]
+            head += 1
+            next_distance = distance[group, switch] + 1
+            for place in range(first[switch], first[switch + 1]):
+                peer = peers[place]
+                if distance[group, peer] == _UNREACHABLE and next_distance < _UNREACHABLE:
+                    distance[group, peer] = next_distance
+                    queue[tail] = peer
+                    tail += 1
+    return distance
+
+
+@njit(cache=True, nogil=True)
+def find_next_hops(first, peers, channels, distance):
+    """Return where each switch's next hops for each group begin, and their channels.
+
+    channels: the channel of each entry of `peers`; distance: as of `find_distances`.
+    """
+    groups, switches = distance.shape
+    start = np.zeros(switches * groups + 1, np.int64)
+    for fill in range(2):
+        if fill:
+            hops = np.empty(start[-1], np.int32)
+        place_out = 0
+        for switch in range(switches):
+            for group in range(groups):
+                here = distance[group, switch]
+                start[switch * groups + group] = place_out
+                if here == 0 or here == _UNREACHABLE:
+                    continue
+                for place in range(first[switch], first[switch + 1]):
+                    if distance[group, peers[place]] == here - 1:
+                        if fill:
+                            hops[place_out] = channels[place]
+                        place_out += 1
+        start[switches * groups] = place_out
+    return start, hops
+
+
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def mix(value):
+    """Return a uint64 in which each bit of the uint64 `value` counts (SplitMix64's finish)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def choose_channel(routes, state, seeds, device, destination, flow_hash):
+    """Return the channel (int64) that `device` sends a flow to `destination` on; -1: none left.
+
+    The hash picks among all members; only if that one is excluded, it picks again among those
+    that are left (resilient hashing: flows on healthy members stay where they are).
+    """
+    value = mix(flow_hash ^ seeds[device])
+    if routes.row[device] < 0:
+        return _choose_uplink(routes, state, device, destination, value)
+    groups = routes.distance.shape[0]
+    group = np.int64(routes.group[destination])
+    if routes.distance[group, routes.row[device]] == 0:
+        return _find_downlink(routes, state, device, destination)
+    entry = np.int64(routes.row[device]) * groups + group
+    start = routes.start[entry]
+    members = routes.start[entry + 1] - start
+    if members == 0:
+        return np.int64(-1)
+    place = start + np.int64(value % np.uint64(members))
+    if not (state.excluded[place] or state.withdrawn[routes.channels[place]]):
+        return np.int64(routes.channels[place])
+    left = 0
+    for place in range(start, start + members):
+        if not (state.excluded[place] or state.withdrawn[routes.channels[place]]):
+            left += 1
+    if left == 0:
+        return np.int64(-1)
+    skip = np.int64(mix(value) % np.uint64(left))
+    for place in range(start, start + members):
+        if not (state.excluded[place] or state.withdrawn[routes.channels[place]]):
+            if skip == 0:
+                return np.int64(routes.channels[place])
+            skip -= 1
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _choose_uplink(routes, state, device, destination, value):
+    """Return the channel that endpoint `device` sends to `destination` on, -1 for none."""
+    same_server = routes.server[device] >= 0 and routes.server[device] == routes.server[destination]
+    if same_server and routes.nvlink[device] >= 0 and routes.nvlink[destination] >= 0:
+        return np.int64(routes.nvlink[device])
+    group = np.int64(routes.group[destination])
+    nearest = np.int64(_UNREACHABLE)
+    left = 0
+    for place in range(routes.uplink_start[device], routes.uplink_start[device + 1]):
+        channel = routes.uplinks[place]
+        if state.withdrawn[channel]:
+            continue
+        hops = np.int64(routes.distance[group, routes.row[routes.target[channel]]])
+        if hops < nearest:
+            nearest = hops
+            left = 0
+        left += hops == nearest
+    if nearest == _UNREACHABLE:
+        return np.int64(-1)
+    skip = np.int64(value % np.uint64(left))
+    for place in range(routes.uplink_start[device], routes.uplink_start[device + 1]):
+        channel = routes.uplinks[place]
+        if state.withdrawn[channel]:
+            continue
+        if np.int64(routes.distance[group, routes.row[routes.target[channel]]]) == nearest:
+            if skip == 0:
+                return np.int64(channel)
+            skip -= 1
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _find_downlink(routes, state, switch, destination):
+    """Return the channel from `switch` to the endpoint that hangs on it, -1 for none."""
+    for place in range(routes.uplink_start[destination], routes.uplink_start[destination + 1]):
+        channel = np.int64(routes.uplinks[place])
+        if routes.target[channel] == switch and not state.withdrawn[channel ^ 1]:
+            return channel ^ 1
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def find_paths(routes, state, seeds, sources, destinations, hashes):
+    """Return (flows, MAX_HOPS) int32 channels of each flow's path, -1 behind the last."""
+    paths = np.full((len(sources), MAX_HOPS), -1, np.int32)
+    for flow in range(len(sources)):
+        device = np.int64(sources[flow])
+        destination = np.int64(destinations[flow])
+        hop = 0
+        while device != destination:
+            if hop == MAX_HOPS:
+                paths[flow, 0] = -1
+                break
+            if routes.nvlink[destination] >= 0 and hop == 1:
+                up = np.int64(paths[flow, 0])
+                if up == routes.nvlink[sources[flow]]:
+                    paths[flow, 1] = routes.nvlink[destination] ^ 1
+                    break
+            channel = choose_channel(routes, state, seeds, device, destination, hashes[flow])
+            if channel < 0:
+                paths[flow, 0] = -1
+                break
+            paths[flow, hop] = channel
+            hop += 1
+            device = np.int64(routes.target[channel])
+    return paths

@@ -1,0 +1,1 @@
+"""Workloads: what the endpoints send, in which order, and what waits for what."""
