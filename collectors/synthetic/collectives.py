@@ -125,8 +125,10 @@ class Schedule:
                 following: list[list[list[int]]] = [[] for _ in range(count)]
                 for rank in range(count):
                     successor = (rank + 1) % count
+                    # Without credits a chunk may come to a rank that is still computing.
+                    ready = [[*waits, self._timers[rank]] for waits in arrived[rank]]
                     following[successor] = self._chunk(
-                        rank, successor, channel, chunks[(rank - step) % count], arrived[rank]
+                        rank, successor, channel, chunks[(rank - step) % count], ready
                     )
                 arrived = following
             for rank in range(count):
@@ -212,11 +214,11 @@ class Schedule:
             for distance, size in rounds:
                 following = []
                 for rank in range(count):
-                    partner = rank ^ distance
-                    # A rank sums or forwards all it has, so every slice waits for all before.
-                    whole = [[task for waits in arrived[partner] for task in waits]]
-                    following.append(self._chunk(partner, rank, channel, size, whole))
-                arrived = following
+                    # A rank sums or forwards all it has: every slice waits for its own computing
+                    # and for all that came in the rounds before.
+                    whole = [[task for waits in arrived[rank ^ distance] for task in waits]]
+                    following.append(self._chunk(rank ^ distance, rank, channel, size, whole))
+                arrived = [had + new for had, new in zip(arrived, following, strict=True)]
             for rank in range(count):
                 self._keep(rank, arrived[rank])
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from fabricscope.collectors.synthetic import generate
+from fabricscope.collectors.synthetic import generate, tables
 from fabricscope.collectors.synthetic.collectives import tree_parents
+from fabricscope.collectors.synthetic.recipe import Recipe
+from fabricscope.collectors.synthetic.simulation import build_plan
 
 
 def test_ring_carries_its_share(tmp_path: Path) -> None:
@@ -86,3 +88,53 @@ def test_halving_doubling_moves_halves_quarters_and_eighths(tmp_path: Path) -> N
     for rank in range(8):
         for distance in (1, 2, 4):
             assert edges[hosts[rank], hosts[rank ^ distance]] == 2 * size * distance // 8
+
+
+@pytest.mark.parametrize("credits", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        ("allreduce", "ring"),
+        ("allreduce", "tree"),
+        ("allreduce", "halving_doubling"),
+        ("alltoall", "direct"),
+        ("broadcast", "ring"),
+        ("broadcast", "tree"),
+        ("p2p", "direct"),
+    ],
+)
+def test_nobody_sends_before_it_has_computed(kind: str, algorithm: str, credits: bool) -> None:
+    workload = {
+        "kind": kind, "algorithm": algorithm, "credits": credits, "channels": 2, "iterations": 2,
+        "message_bytes": 1 << 20, "slice_bytes": 1 << 16,
+    }  # fmt: skip
+    recipe = Recipe.model_validate(
+        {"name": "plan", "network": {"hosts": 8}, "workloads": [workload]}
+    )
+    tasks = build_plan(recipe)[0].tasks
+    timer: dict[int, int] = {}
+    reached: list[set[int]] = []
+    for number, task in enumerate(tasks):
+        reached.append(set(task.after).union(*(reached[before] for before in task.after)))
+        if task.role == tables.ROLE_COMPUTE:
+            timer[task.rank] = number
+        elif task.role == tables.ROLE_DATA:
+            assert timer[task.rank] in reached[number]
+
+
+def test_halving_and_doubling_wait_for_all_that_came_before() -> None:
+    workload = {
+        "kind": "allreduce", "algorithm": "halving_doubling", "credits": False,
+        "message_bytes": 1 << 12,
+    }  # fmt: skip
+    recipe = Recipe.model_validate(
+        {"name": "plan", "network": {"hosts": 8}, "workloads": [workload]}
+    )
+    plan = build_plan(recipe)[0]
+    received: dict[int, set[int]] = {rank: set() for rank in range(8)}
+    sent = [number for number, task in enumerate(plan.tasks) if task.role == tables.ROLE_DATA]
+    for begin in range(0, len(sent), 8):
+        for number in sent[begin : begin + 8]:
+            assert received[plan.tasks[number].rank] <= set(plan.tasks[number].after)
+        for number in sent[begin : begin + 8]:
+            received[plan.flows[plan.tasks[number].flow].dst].add(number)
