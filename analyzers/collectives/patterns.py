@@ -214,7 +214,12 @@ def _ring_to_root(matrix: NDArray[np.float64], slack: float) -> Pattern | None:
     count = len(matrix)
     if count < 3:
         return None
+    # Only the root hears from others than its predecessor (or, in two rings, both neighbours).
+    heard = (matrix > 0).sum(axis=0)
     for root in range(count):
+        others = np.delete(heard, root)
+        if not ((others == 1).all() or (others == 2).all()):
+            continue
         rest = matrix.copy()
         part = float(np.median(np.delete(matrix[:, root], root)))
         rest[:, root] = np.where(np.abs(rest[:, root] - part) <= TOLERANCE * part, 0, rest[:, root])

@@ -22,6 +22,9 @@ MAX_ATOMS: Final = 20_000
 MAX_CELLS: Final = 20_000_000
 """Numbers in the matrices of all atoms: with many hosts there are fewer atoms."""
 
+MAX_KNOWN: Final = 200_000
+"""Ranges whose answer is remembered; past it they are forgotten and looked at again."""
+
 RDMA_FLOOR_NS: Final = 5_000
 TCP_FLOOR_NS: Final = 500_000
 """Shorter silences are those of adapters and of the hosts' schedulers."""
@@ -68,8 +71,16 @@ def thresholds(gaps: NDArray[np.int64], floor_ns: float) -> list[float]:
     return [*chosen, float("inf")]
 
 
+Known = dict[tuple[int, int], Pattern | None]
+"""What ranges of event rows fit, so that no range is looked at for each threshold again."""
+
+
 def segments_at(
-    events: Events, rows: NDArray[np.int64], gaps: NDArray[np.int64], threshold_ns: float
+    events: Events,
+    rows: NDArray[np.int64],
+    gaps: NDArray[np.int64],
+    threshold_ns: float,
+    known: Known,
 ) -> list[Segment]:
     """Return the operations when silences longer than `threshold_ns` may separate them."""
     bounds = np.concatenate(([0], rows[gaps > threshold_ns], [len(events.kind)]))
@@ -77,26 +88,52 @@ def segments_at(
     if len(bounds) > most:
         bounds = np.concatenate((bounds[: -1 : -(-len(bounds) // most)], bounds[-1:]))
     matrices = [events.matrix(a, b) for a, b in pairwise(bounds.tolist())]
+    complete = _complete_at(matrices)
     found: list[Segment] = []
     at = 0
     while at < len(matrices):
         stop, total, pattern = at + 1, matrices[at], None
         if total.any():
-            stop, total, pattern = _join(matrices, at, events.slack_bytes)
+            stop, total, pattern = _join(
+                matrices, at, int(complete[at]), bounds, events.slack_bytes, known
+            )
         own = np.arange(int(bounds[at]), int(bounds[stop]))
         found.append(Segment(own, total, pattern))
         at = stop
     return found
 
 
+def _complete_at(matrices: list[NDArray[np.float64]]) -> NDArray[np.int64]:
+    """Return for each part in which part the last rank shows up, len(matrices) if none does."""
+    shows = np.array([matrix.any(axis=0) | matrix.any(axis=1) for matrix in matrices])
+    places = np.where(shows, np.arange(len(matrices))[:, None], len(matrices))
+    return np.asarray(np.minimum.accumulate(places[::-1], axis=0)[::-1].max(axis=1), np.int64)
+
+
 def _join(
-    matrices: list[NDArray[np.float64]], at: int, slack_bytes: float
+    matrices: list[NDArray[np.float64]],
+    at: int,
+    complete: int,
+    bounds: NDArray[np.int64],
+    slack_bytes: float,
+    known: Known,
 ) -> tuple[int, NDArray[np.float64], Pattern | None]:
-    """Add up parts from `at` on until all ranks have done theirs; one part if they never have."""
-    total = np.zeros_like(matrices[at])
-    for end in range(at, min(at + MAX_JOINED, len(matrices))):
+    """Add up parts from `at` on until all ranks have done theirs; one part if they never have.
+
+    complete: the first part by which all ranks have shown up; sooner nothing can fit.
+    """
+    last = min(at + MAX_JOINED, len(matrices))
+    if complete >= last:
+        return at + 1, matrices[at], None
+    total = np.sum(matrices[at:complete], axis=0) if complete > at else np.zeros_like(matrices[at])
+    for end in range(complete, last):
         total = total + matrices[end]
-        pattern = complete_pattern(total, slack_bytes)
+        key = (int(bounds[at]), int(bounds[end + 1]))
+        if key not in known:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            known[key] = complete_pattern(total, slack_bytes)
+        pattern = known[key]
         if pattern is not None:
             return end + 1, total, pattern
     return at + 1, matrices[at], None
@@ -153,7 +190,11 @@ def cut(events: Events, rtt_ns: float) -> list[Segment]:
     rows, gaps = silences(events)
     total = float(events.matrix(0, len(events.kind)).sum())
     floor_ns = max(RTT_FACTOR * rtt_ns, RDMA_FLOOR_NS if events.rdma else TCP_FLOOR_NS)
-    tried = [segments_at(events, rows, gaps, threshold) for threshold in thresholds(gaps, floor_ns)]
+    known: Known = {}
+    tried = [
+        segments_at(events, rows, gaps, threshold, known)
+        for threshold in thresholds(gaps, floor_ns)
+    ]
     scores = [_score(segments, total, events.slack_bytes) for segments in tried]
     most = max(explained for explained, _ in scores)
     best, least = tried[-1], float("inf")
