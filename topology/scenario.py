@@ -1,0 +1,230 @@
+"""What a scenario may say: fabric, workload, failures, recovery schemes, and how they are run.
+
+Names and shapes only: what is read from a file stands in scenario_file.py, what a scenario means
+on a fabric in experiment.py. Times, sizes and rates are written with their unit (`1ms`, `1GiB`).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from fabricscope.errors import FabricError
+from fabricscope.topology.quantities import parse_rate_gbps, parse_size_bytes, parse_time_ns
+
+__all__ = [
+    "ENGINES",
+    "Balancing",
+    "FabricPart",
+    "FailurePart",
+    "Part",
+    "RecoveryPart",
+    "Scenario",
+    "TapPart",
+    "WorkloadPart",
+]
+
+ENGINES = ("auto", "flow", "packet", "hybrid")
+MAX_REPETITIONS = 10_000
+MAX_RANKS = 1 << 17
+
+
+def _reader(parse: Any) -> BeforeValidator:
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse(value)
+        except FabricError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(read)
+
+
+def _written(like: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "examples": [like]})
+
+
+def _needs_unit(like: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"write it as text with its unit, such as {like!r}")
+        return value
+
+    return BeforeValidator(check)
+
+
+Time = Annotated[
+    float,
+    Field(ge=0, le=1e17, allow_inf_nan=False),
+    _reader(parse_time_ns),
+    _needs_unit("1ms"),
+    _written("1ms"),
+]
+"""ns, written with a unit; at most three years."""
+Size = Annotated[
+    int, Field(ge=1, le=1 << 50), _reader(parse_size_bytes), _needs_unit("1GiB"), _written("1GiB")
+]
+Rate = Annotated[
+    float, Field(gt=0, le=1e6), _reader(parse_rate_gbps), _needs_unit("400G"), _written("400G")
+]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Part(BaseModel):
+    """Base of all parts: an unknown key is an error, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+class FabricPart(Part):
+    """Where the fabric comes from; written as text it is a builder's short form."""
+
+    spec: str = Field("", description="a builder's short form, such as leaf-spine:8x4x16@400G")
+    preset: str = Field("", description="a fabric known by name, such as textbook")
+    file: str = Field("", description="a fabric file, relative to the scenario's folder")
+    format: str = Field("", description="of the file; found out where it is left out")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"spec": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "FabricPart":
+        if sum(map(bool, (self.spec, self.preset, self.file))) != 1:
+            raise ValueError("give one of spec, preset and file")
+        return self
+
+
+class WorkloadPart(Part):
+    """One job: a collective that repeats; written as text it is operation:algorithm:size."""
+
+    name: str = Field("", description="what `after` of another one refers to")
+    operation: Name = Field(description="allreduce, allgather, reducescatter, alltoall, p2p, ...")
+    algorithm: str = Field("", description="ring, tree, halving_doubling, direct, ...")
+    size_bytes: Size = Field(alias="size", description="S as nccl-tests count it")
+    iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    ranks: Literal["all"] | Annotated[int, Field(ge=2, le=MAX_RANKS)] | tuple[Name, ...] = Field(
+        "all", description="all endpoints, so many of them, or their names in rank order"
+    )
+    placement: Literal["linear", "random"] = Field(
+        "linear", description="in which order endpoints become ranks where no names are given"
+    )
+    compute_ns: Time = Field(0.0, alias="compute", description="before each iteration")
+    start_ns: Time = Field(0.0, alias="start", description="before the first iteration")
+    after: tuple[Name, ...] = Field((), description="workloads that must have ended before")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = value.split(":")
+        if not 2 <= len(parts) <= 4:
+            raise ValueError(
+                f"{value[:80]!r} is not operation:algorithm:size[:iterations], such as "
+                "allreduce:ring:1GiB"
+            )
+        keys = ("operation", "algorithm", "size", "iterations")
+        known: dict[str, Any] = dict(zip(keys, parts, strict=False))
+        if len(parts) == 2:
+            known = {"operation": parts[0], "size": parts[1]}
+        if not str(known.get("iterations", "1")).isdecimal():
+            raise ValueError(f"{value[:80]!r} repeats {known['iterations']!r} times; give a count")
+        return known
+
+
+class FailurePart(Part):
+    """One failure; written as text it is WHAT@WHEN, such as leaf3-spine1@1ms."""
+
+    spec: Name = Field(description="WHAT@WHEN[:MODIFIER...], such as leaf3-spine1@1ms:oneway")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"spec": value} if isinstance(value, str) else value
+
+
+class RecoveryPart(Part):
+    """One recovery scheme; written as text it is its name."""
+
+    name: Name = Field(description="dpfr, bgp, ospf, bfd, none, ...")
+    label: str = Field("", description="what results call it; the name where it is left out")
+    profile: str = Field("", description="asic or frr; the scenario's own where it is left out")
+    parameters: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="parameters that differ from the profile's"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def shown(self) -> str:
+        """Return what results call this scheme."""
+        return self.label or self.name
+
+
+class Balancing(Part):
+    """How flows are spread over equal paths; written as text it is the kind."""
+
+    kind: Name = Field("ecmp", description="ecmp, polarised, qp-scaling, spray, flowlet, pinned")
+    queue_pairs: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="queue pairs between two ranks, each with a hash of its own"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"kind": value} if isinstance(value, str) else value
+
+
+class TapPart(Part):
+    """A mirror port; written as text it is the link that it copies, both directions."""
+
+    link: Name = Field(description="a link's name, such as leaf3-spine1")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"link": value} if isinstance(value, str) else value
+
+
+class Scenario(Part):
+    """One experiment: the same workload and failures under each recovery scheme, repeated."""
+
+    name: str = ""
+    fabric: FabricPart
+    workload: tuple[WorkloadPart, ...] = Field(min_length=1, max_length=1000)
+    failures: tuple[FailurePart, ...] = Field((), max_length=1000)
+    recovery: tuple[RecoveryPart, ...] = Field(
+        (RecoveryPart(name="dpfr"), RecoveryPart(name="none")), min_length=1, max_length=100
+    )
+    profile: Name = Field("asic", description="recovery parameters: asic (published), frr (lab)")
+    balancing: Balancing = Balancing()
+    nic: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    switch: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    taps: tuple[TapPart, ...] = Field((), max_length=64)
+    engine: Literal["auto", "flow", "packet", "hybrid"] = "auto"
+    repetitions: Annotated[int, Field(ge=1, le=MAX_REPETITIONS)] = 1
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        for key in ("workload", "failures", "recovery", "taps"):
+            if isinstance(value.get(key), str | dict):
+                value = {**value, key: [value[key]]}
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Scenario":
+        shown = [part.shown for part in self.recovery]
+        if len(set(shown)) != len(shown):
+            twice = next(name for name in shown if shown.count(name) > 1)
+            raise ValueError(f"recovery names {twice} twice; give one of them another label")
+        return self
