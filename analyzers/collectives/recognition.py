@@ -17,6 +17,7 @@ from fabricscope.analyzers.collectives.jobs import Events, round_trip_ns, sort_o
 from fabricscope.analyzers.collectives.operations import Collective, identify
 from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.collectives.segments import Segment, cluster, cut
+from fabricscope.analyzers.collectives.spans import RankSpans, count_listed, list_rank_spans
 from fabricscope.analyzers.collectives.steps import job_entry, quantiles
 from fabricscope.analyzers.rdma.table import QueuePairTable
 
@@ -74,9 +75,10 @@ def recognise(
         stuck = stuck_finding(events, collectives, end_ns)
         if stuck is not None:
             result.findings.append(stuck)
-        for collective, straggler in zip(collectives, stragglers, strict=True):
+        spans = list_rank_spans(events, collectives)
+        for collective, straggler, own in zip(collectives, stragglers, spans, strict=True):
             first = collective.segments[0].start_ns
-            ordered.append((first, entry(events, collective, straggler, number)))
+            ordered.append((first, entry(events, collective, straggler, number, own)))
     result.collectives.extend(item for _, item in sorted(ordered, key=lambda pair: pair[0]))
     return result
 
@@ -139,7 +141,11 @@ def _is_star(collective: Collective, events: Events) -> bool:
 
 
 def entry(
-    events: Events, collective: Collective, straggler: dict[str, Any] | None, job: int
+    events: Events,
+    collective: Collective,
+    straggler: dict[str, Any] | None,
+    job: int,
+    rank_spans: RankSpans | None,
 ) -> dict[str, Any]:
     """Return the JSON object of a collective."""
     spans = [[s.start_ns, s.end_ns] for s in collective.segments]
@@ -160,6 +166,8 @@ def entry(
         "algbw_gbps": round(algbw, 4),
         "busbw_gbps": round(algbw * collective.bus_factor(), 4),
         "iteration_spans": spans,
+        "rank_spans": rank_spans,
+        "rank_spans_left_out": len(spans) - count_listed(rank_spans),
         "straggler": straggler,
         "confidence": round(collective.confidence * (1.0 - events.lost), 2),
         "alternatives": collective.alternatives,

@@ -26,6 +26,9 @@ TRACES_LIMIT: Final = len(COLORWAY) - 1
 ITERATIONS_SHOWN: Final = 40
 """With more iterations than twice this, the figure opens on the first of them."""
 
+FAR_FACTOR: Final = 100
+"""A job that begins later than this many times its length has a time axis of its own."""
+
 PATTERNS: Final = ("", "/", "", "\\", "", "x")
 """Hatching of neighbouring colours, for readers who cannot tell them apart."""
 
@@ -42,6 +45,10 @@ def draw_gantt(job: Job, start_ns: int) -> go.Figure:
     if seen is None:
         return empty_figure("No iteration was seen from start to end, so there is no timeline.")
     rows = _rows(job)
+    since = "the first packet"
+    if seen[0] - start_ns > FAR_FACTOR * (seen[1] - seen[0]):
+        since = f"{format_duration((seen[0] - start_ns) / 1e9)} after {since}"
+        start_ns = seen[0]
     unit, factor = time_unit((seen[1] - start_ns) / 1e9)
     figure = new_figure(
         height=max(HEIGHT_PX // 2, 120 + ROW_PX * len(rows)),
@@ -54,9 +61,12 @@ def draw_gantt(job: Job, start_ns: int) -> go.Figure:
     _add_checkpoints(figure, job, rows, start_ns, factor * 1e9)
     hidden = len(job.collectives) - len(shown)
     left_out = f"; {hidden:,} shorter collectives not drawn" if hidden > 0 else ""
+    unlisted = max((one.get("rank_spans_left_out") or 0 for one in shown), default=0)
+    if len(rows) > 1 and unlisted:
+        left_out += f"; the last {unlisted:,} iterations not drawn"
     few = f"; {len(rows)} of {len(job.ranks):,} ranks" if 1 < len(rows) < len(job.ranks) else ""
     figure.update_xaxes(
-        title_text=f"Time since the first packet ({unit}){few}{left_out}",
+        title_text=f"Time since {since} ({unit}){few}{left_out}",
         range=_opening_range(shown, seen, start_ns, factor * 1e9),
     )
     figure.update_yaxes(

@@ -195,6 +195,18 @@ def test_gloo_stragglers(captures: Path) -> None:
     assert only(recognise(folder / "gloo-allreduce-4r-4MiB.pcap"))["straggler"] is None
 
 
+def test_spans_of_ranks_show_the_straggler(captures: Path) -> None:
+    found = only(recognise(captures / "collectives" / "gloo-straggler-4r-2MiB.pcap"))
+    assert found["rank_spans_left_out"] == 0
+    late = found["rank_spans"].pop("10.77.0.12")
+    assert sorted(found["rank_spans"]) == [rank for rank in RANKS if rank != "10.77.0.12"]
+    for iteration, (start, end) in enumerate(found["iteration_spans"]):
+        own = [spans[iteration] for spans in found["rank_spans"].values()]
+        assert start == min(span[0] for span in own)
+        assert end == max(span[1] for span in [*own, late[iteration]])
+        assert late[iteration][0] - max(span[0] for span in own) > 60 * MS
+
+
 def test_gloo_mixed(captures: Path) -> None:
     folder = captures / "collectives"
     result = recognise(folder / "gloo-mixed-4r-1MiB.pcap")

@@ -56,6 +56,20 @@ def test_many_iterations_are_joined_and_the_first_are_shown() -> None:
     assert figure.layout.xaxis.range[1] < 0.1  # of 30 ms
 
 
+def test_a_short_job_far_from_the_start_has_its_own_time_axis() -> None:
+    start_ns = START_NS - 10**12
+    figure = gantt.draw_gantt(_job(training_document()), start_ns)
+    assert "after the first packet" in figure.layout.xaxis.title.text
+    assert figure.data[0].base[0] == pytest.approx(0, abs=0.01)
+
+
+def test_iterations_whose_ranks_are_not_listed_are_named() -> None:
+    document = training_document()
+    document["collectives"][0]["rank_spans_left_out"] = 1_234
+    figure = gantt.draw_gantt(_job(document), START_NS)
+    assert "the last 1,234 iterations not drawn" in figure.layout.xaxis.title.text
+
+
 def test_small_collectives_are_named_as_left_out() -> None:
     job = _job(training_document())
     many = job._replace(collectives=job.collectives * 9)
