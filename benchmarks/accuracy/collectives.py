@@ -1,21 +1,26 @@
 """Score the recognition of collectives on a grid of generated captures with known truth.
 
-    python benchmarks/accuracy/collectives.py [--full] [--folder DIR] [--details]
+    python benchmarks/accuracy/collectives.py [--quick] [--jobs N] [--folder DIR] [--details]
 
-Every capture is made by the traffic generator and read under several conditions: as it is, with a
-part of its packets dropped at random as by an overloaded mirror port, one packet in N, and cut
-short. A collective is right if operation and algorithm are; S, the count of iterations and their
-times are scored apart. Prints the tables of docs/accuracy.md.
+Every capture (see grid.py) is read under several conditions: as it is, with a part of its packets
+dropped at random as by an overloaded mirror port, and one packet in N. A collective is right if
+operation and algorithm are and nothing else is reported beside it; S, the count of iterations and
+their times are scored apart. Prints the tables of docs/accuracy.md.
 """
 
 import argparse
+import os
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from grid import SNAPLENS, Case, generate, grid, other_operations
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
@@ -24,44 +29,16 @@ from fabricscope.analyzers.flows.table import FlowTable
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.collectors.capture.reader import CaptureFile
 from fabricscope.collectors.decode import decode
-from fabricscope.collectors.synthetic.generator import generate_recipe
-from fabricscope.collectors.synthetic.recipe import Recipe
 from fabricscope.records import Packets, allocate_packets, slice_packets
 
-FOREVER_NS = 1 << 62
-KINDS = (
-    ("allreduce", "ring"),
-    ("allreduce", "tree"),
-    ("allreduce", "halving_doubling"),
-    ("alltoall", "direct"),
-)
-PACKET_LIMIT = 400_000
-FAULTS: dict[str, list[dict[str, Any]]] = {
-    "none": [],
-    "loss": [{"kind": "loss", "where": "fabric", "ratio": 0.001}],
-    "tail_loss": [{"kind": "tail_loss", "flow": {"src": 1}, "message": 1}],
-    "ce": [{"kind": "ce", "where": "fabric", "ratio": 0.05}],
-    "slow_rank": [{"kind": "slow_rank", "host": 1, "late_us": 1000.0}],
-    "slow_link": [{"kind": "slow_link", "host": 1, "direction": "up", "rate_gbps": 20.0}],
-}
+FOREVER_NS: Final = 1 << 62
+QUICK_PACKETS: Final = 160_000
+QUICK_PART: Final = 4
+LARGE_PACKETS: Final = 1_200_000
+"""Captures beyond this are read whole and with 1 % missing only."""
+
+LISTED: Final = 40
 Mask = Callable[[int, np.random.Generator], NDArray[np.bool_]]
-
-
-class Case(NamedTuple):
-    """One capture of the grid."""
-
-    operation: str
-    algorithm: str
-    ranks: int
-    size_bytes: int
-    channels: int
-    fault: str
-    snaplen: int = 128
-
-    @property
-    def name(self) -> str:
-        """File name of the capture."""
-        return "-".join(str(part) for part in self)
 
 
 class Verdict(NamedTuple):
@@ -69,10 +46,19 @@ class Verdict(NamedTuple):
 
     found: str
     right: bool
+    alternative: bool  # the truth is among the alternatives that the entry itself names
     size_error: float
     iterations_right: bool
     time_error: float
     straggler: str = "none"
+
+
+class Reading(NamedTuple):
+    """A case, the condition under which it was read, and the verdict."""
+
+    case: Case
+    condition: str
+    verdict: Verdict
 
 
 def keep_all(rows: int, _: np.random.Generator) -> NDArray[np.bool_]:
@@ -90,64 +76,17 @@ def keep_one_in(count: int) -> Mask:
     return lambda rows, rng: rng.random(rows) < 1.0 / count
 
 
-CONDITIONS: dict[str, Mask] = {
-    "whole": keep_all,
-    "loss 0.1 %": keep_but(0.001),
-    "loss 1 %": keep_but(0.01),
-    "loss 5 %": keep_but(0.05),
-    "loss 10 %": keep_but(0.1),
-    "loss 20 %": keep_but(0.2),
-    "1 in 4": keep_one_in(4),
+WHOLE: Final = "nothing missing"
+CONDITIONS: Final[dict[str, Mask]] = {
+    WHOLE: keep_all,
+    "mirror loss 0.1 %": keep_but(0.001),
+    "mirror loss 1 %": keep_but(0.01),
+    "mirror loss 5 %": keep_but(0.05),
+    "mirror loss 10 %": keep_but(0.1),
+    "mirror loss 20 %": keep_but(0.2),
+    "sampled 1 in 4": keep_one_in(4),
+    "sampled 1 in 64": keep_one_in(64),
 }
-
-
-def grid(full: bool) -> Iterator[Case]:
-    """Yield the cases: ranks, sizes, channels and faults, without those too large to be quick."""
-    ranks = (2, 3, 4, 5, 8, 12, 16, 32, 64) if full else (2, 4, 5, 8, 16)
-    sizes = (1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26) if full else (1 << 16, 1 << 20)
-    channels = (1, 2, 4, 8) if full else (1, 4)
-    for operation, algorithm in KINDS:
-        for count in ranks:
-            if algorithm == "halving_doubling" and count & (count - 1):
-                continue
-            for size in sizes:
-                for lanes in channels:
-                    # Data, credits and ACKs of three iterations, as the packets of 4 KiB.
-                    messages = count * lanes * 2 * (count if operation == "alltoall" else 2 * count)
-                    if 3 * (2 * count * size // 4096 + 3 * messages) > PACKET_LIMIT:
-                        continue
-                    for fault in FAULTS:
-                        if fault == "none" or (lanes < 4 and size <= 1 << 20 and count <= 16):
-                            yield Case(operation, algorithm, count, size, lanes, fault)
-
-
-def generate(case: Case, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Make the capture of a case; return it and its truth about the collective."""
-    recipe = Recipe.model_validate(
-        {
-            "name": case.name,
-            "network": {"hosts": case.ranks},
-            "transport": {"ack_timeout_us": 4000.0, "initial_psn": "random"},
-            "capture": {"snaplen": case.snaplen},
-            "workloads": [
-                {
-                    "kind": case.operation,
-                    "algorithm": case.algorithm,
-                    "channels": case.channels,
-                    "message_bytes": case.size_bytes,
-                    "iterations": 4,
-                    # Two ranks that halve and double without credits are told from a ring by that.
-                    "credits": case.algorithm != "halving_doubling" or case.ranks > 2,
-                }
-            ],
-            "faults": FAULTS[case.fault],
-        }
-    )
-    path = folder / f"{case.name}.pcap"
-    truth = generate_recipe(recipe, str(path)).content
-    path.with_name(f"{case.name}.truth.json").unlink()
-    collective: dict[str, Any] = truth["collectives"][0]
-    return path, collective
 
 
 def recognise(path: Path, mask: Mask = keep_all) -> CollectiveResult:
@@ -181,7 +120,7 @@ def judge(result: CollectiveResult, truth: dict[str, Any]) -> Verdict:
     """Compare what was found with the truth."""
     data = [c for c in result.collectives if c["operation"] != "barrier"]
     if not data:
-        return Verdict("nothing", False, 1.0, False, 1.0)
+        return Verdict("refused" if result.refused else "nothing", False, False, 1.0, False, 1.0)
     worst = next((c["straggler"] for c in data if c["straggler"]), None)
     known = truth["straggler"]
     named = "none" if known is None else "missed"
@@ -189,46 +128,63 @@ def judge(result: CollectiveResult, truth: dict[str, Any]) -> Verdict:
         same = known is not None and (worst["kind"], worst["ip"]) == (known["kind"], known["ip"])
         named = "right" if same else "wrong"
     names = sorted({f"{c['operation']} {c['algorithm']}" for c in data})
-    found = " + ".join(names) if len(data) == 1 or len(names) > 1 else f"{names[0]} (parts)"
+    found = names[0] if len(data) == 1 else "in parts" if len(names) == 1 else " + ".join(names)
     right = found == f"{truth['operation']} {truth['algorithm']}"
     main = max(data, key=lambda c: int(c["iterations"]) * int(c["message_bytes"]))
-    spans = truth["iteration_spans"]["tap"]
+    either = {truth["operation"], truth["algorithm"]} & set(main["alternatives"])
+    alternative = not right and len(data) == 1 and bool(either)
     size_error = abs(main["message_bytes"] / truth["message_bytes"] - 1)
+    spans = truth["iteration_spans"]["tap"]
     if len(spans) != main["iterations"]:
-        return Verdict(found, right, size_error, False, 1.0, named)
+        return Verdict(found, right, alternative, size_error, False, 1.0, named)
     errors = [
         abs((own[1] - own[0]) - (end - start)) / max(end - start, 1)
         for own, (start, end) in zip(main["iteration_spans"], spans, strict=True)
     ]
-    return Verdict(found, right, size_error, True, max(errors), named)
+    return Verdict(found, right, alternative, size_error, True, max(errors), named)
 
 
-def table(rows: list[tuple[str, list[Verdict]]], first: str) -> str:
+def read_case(case: Case, folder: Path) -> list[Reading]:
+    """Make a case's capture, read it under all conditions, and delete it."""
+    path, truth = generate(case, folder)
+    large = case.packets > LARGE_PACKETS
+    conditions = [WHOLE, "mirror loss 1 %"] if large else list(CONDITIONS)
+    readings = [
+        Reading(case, name, judge(recognise(path, CONDITIONS[name]), truth)) for name in conditions
+    ]
+    path.unlink()
+    return readings
+
+
+def table(first: str, rows: Iterable[tuple[object, list[Verdict]]]) -> str:
     """Return a table with a line for each group of verdicts."""
     lines = [
-        f"| {first} | captures | operation and algorithm | S within 2 % | iterations | times "
+        f"| {first} | readings | operation and algorithm | S within 2 % | iterations | times "
         "within 1 % | nothing said |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, verdicts in rows:
         count = len(verdicts)
+        if not count:
+            continue
         shares = [
             sum(v.right for v in verdicts),
             sum(v.right and v.size_error <= 0.02 for v in verdicts),
             sum(v.right and v.iterations_right for v in verdicts),
             sum(v.right and v.time_error <= 0.01 for v in verdicts),
-            sum(v.found == "nothing" for v in verdicts),
+            sum(v.found in ("nothing", "refused") for v in verdicts),
         ]
         cells = " | ".join(f"{100 * share / count:.1f} %" for share in shares)
         lines.append(f"| {name} | {count} | {cells} |")
     return "\n".join(lines)
 
 
-def confusion(verdicts: list[tuple[str, Verdict]]) -> str:
+def confusion(readings: list[Reading]) -> str:
     """Return the confusion matrix: truth by row, what was found by column."""
-    truths = sorted({truth for truth, _ in verdicts})
-    names = sorted({verdict.found for _, verdict in verdicts})
-    counts = Counter((truth, verdict.found) for truth, verdict in verdicts)
+    truths = list(dict.fromkeys(reading.case.kind for reading in readings))
+    counts = Counter((reading.case.kind, reading.verdict.found) for reading in readings)
+    others = sorted({found for _, found in counts} - set(truths))
+    names = [name for name in truths if any(counts[t, name] for t in truths)] + others
     lines = [f"| truth | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for truth in truths:
         cells = " | ".join(str(counts[truth, name] or "") for name in names)
@@ -236,40 +192,110 @@ def confusion(verdicts: list[tuple[str, Verdict]]) -> str:
     return "\n".join(lines)
 
 
+def size_text(size_bytes: int) -> str:
+    """Return S in KiB or MiB."""
+    return f"{size_bytes >> 10} KiB" if size_bytes < 1 << 20 else f"{size_bytes >> 20} MiB"
+
+
+def by(readings: list[Reading], key: Callable[[Case], Any]) -> list[tuple[Any, list[Verdict]]]:
+    """Return verdicts grouped by something about the case, in order of it."""
+    groups: dict[Any, list[Verdict]] = defaultdict(list)
+    for reading in readings:
+        groups[key(reading.case)].append(reading.verdict)
+    return sorted(groups.items())
+
+
+def misses(readings: list[Reading]) -> str:
+    """Return a table of the readings that are not right in everything."""
+    lines = [
+        "| truth | ranks | S | channels | fault | found | S off | iterations | time off |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    wrong = [r for r in readings if not r.verdict.right or r.verdict.time_error > 0.01]
+    for case, _, verdict in sorted(wrong, key=lambda r: (r.verdict.right, r.case)):
+        off = f"{100 * verdict.time_error:.1f} %" if verdict.iterations_right else ""
+        lines.append(
+            f"| {case.kind} | {case.ranks} | {size_text(case.size_bytes)} | {case.channels} | "
+            f"{case.fault} | {verdict.found} | {100 * verdict.size_error:.1f} % | "
+            f"{'right' if verdict.iterations_right else 'wrong'} | {off} |"
+        )
+    if len(wrong) > LISTED:
+        return "\n".join(lines[: LISTED + 2]) + f"\n\n{len(wrong) - LISTED} more are not listed."
+    return "\n".join(lines)
+
+
+def stragglers(readings: list[Reading]) -> str:
+    """Return how often the straggler was named, by fault."""
+    lines = ["| fault | right | missed | wrong | rightly none |", "|---|---|---|---|---|"]
+    for fault, verdicts in by(readings, lambda case: case.fault):
+        named = Counter(verdict.straggler for verdict in verdicts)
+        cells = " | ".join(str(named[key]) for key in ("right", "missed", "wrong", "none"))
+        lines.append(f"| {fault} | {cells} |")
+    return "\n".join(lines)
+
+
+def report(readings: list[Reading], others: list[Reading]) -> str:
+    """Return the tables of the document."""
+    by_condition: dict[str, list[Reading]] = {name: [] for name in CONDITIONS}
+    for reading in readings:
+        by_condition[reading.condition].append(reading)
+    whole = by_condition[WHOLE]
+    verdicts = [(name, [r.verdict for r in own]) for name, own in by_condition.items()]
+    parts = [table("condition", verdicts), f"With {WHOLE}:"]
+    parts.append(table("operation and algorithm", by(whole, lambda case: case.kind)))
+    parts.append(table("ranks", by(whole, lambda case: case.ranks)))
+    sizes = by(whole, lambda case: case.size_bytes)
+    parts.append(table("S", [(size_text(size), own) for size, own in sizes]))
+    parts.append(table("channels", by(whole, lambda case: case.channels)))
+    parts.append(table("bytes kept of a packet", by(whole, lambda case: case.snaplen)))
+    parts.append(table("fault", by(whole, lambda case: case.fault)))
+    parts += ["Who holds it back:", stragglers(whole), "What is not right in everything:"]
+    parts.append(misses(whole))
+    for name, own in by_condition.items():
+        parts += [f"Truth by row, what was found by column, {name}:", confusion(own)]
+    for name in (WHOLE, "mirror loss 1 %"):
+        own = [reading for reading in others if reading.condition == name]
+        told = sum(r.verdict.alternative for r in own)
+        parts.append(
+            f"Operations that are not in the grid, {name}; of {len(own)} captures {told} name the "
+            "truth as an alternative:"
+        )
+        parts.append(confusion(own))
+    return "\n\n".join(parts)
+
+
 def main() -> None:
     """Run the grid and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the whole grid, up to 64 ranks")
+    parser.add_argument("--quick", action="store_true", help="a part of the smaller captures")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="captures at a time")
     parser.add_argument("--folder", type=Path, help="where captures are made (default: temporary)")
-    parser.add_argument("--details", action="store_true", help="list every capture that is wrong")
+    parser.add_argument("--details", action="store_true", help="list what is wrong as it comes")
     options = parser.parse_args()
-    by_condition: dict[str, list[Verdict]] = defaultdict(list)
-    by_fault: dict[str, list[Verdict]] = defaultdict(list)
-    pairs: dict[str, list[tuple[str, Verdict]]] = defaultdict(list)
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for case in grid(options.full):
-            path, truth = generate(case, Path(folder))
-            for condition, mask in CONDITIONS.items():
-                verdict = judge(recognise(path, mask), truth)
-                by_condition[condition].append(verdict)
-                if condition == "whole":
-                    by_fault[case.fault].append(verdict)
-                pairs[condition].append((f"{case.operation} {case.algorithm}", verdict))
-                fine = verdict.right and verdict.size_error < 0.02 and verdict.time_error <= 0.01
-                if options.details and not fine:
+    cases = list(chain(grid(), other_operations()))
+    if options.quick:
+        cases = [case for case in cases if case.packets <= QUICK_PACKETS][::QUICK_PART]
+    others = set(other_operations())
+    readings: list[Reading] = []
+    with (
+        tempfile.TemporaryDirectory(dir=options.folder) as folder,
+        ProcessPoolExecutor(options.jobs) as pool,
+    ):
+        for own in pool.map(partial(read_case, folder=Path(folder)), cases):
+            readings += own
+            for case, condition, verdict in own if options.details else []:
+                if not verdict.right or verdict.size_error > 0.02 or verdict.time_error > 0.01:
                     print(case.name, condition, verdict, flush=True)
-            path.unlink()
-    print(table(list(by_condition.items()), "condition"))
-    print()
-    print(table(list(by_fault.items()), "fault (nothing missed)"))
-    print("\n| fault (nothing missed) | straggler right | missed | wrong | rightly none |")
-    print("|---|---|---|---|---|")
-    for fault, verdicts in by_fault.items():
-        named = Counter(verdict.straggler for verdict in verdicts)
-        cells = " | ".join(str(named[key]) for key in ("right", "missed", "wrong", "none"))
-        print(f"| {fault} | {cells} |")
-    for condition, entries in pairs.items():
-        print(f"\nConfusion, {condition}:\n\n{confusion(entries)}")
+    print(
+        f"{len(cases)} captures, {sum(case.packets for case in cases) / 1e6:.0f} million packets, "
+        f"cut after {', '.join(map(str, SNAPLENS))} bytes.\n"
+    )
+    print(
+        report(
+            [reading for reading in readings if reading.case not in others],
+            [reading for reading in readings if reading.case in others],
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Messages:
                 size = self.before if 0 < self.before < self.full else self.full
                 if size > CREDIT:
                     self.out.append([now, now, missed * size, self.number, 0, MARKED])
-            if operation in WITH_SIZE:
+            if operation in WITH_SIZE and packet["dma"]:
                 message["size"] = packet["dma"]
         elif self.open is None:
             message = self.begin(now)

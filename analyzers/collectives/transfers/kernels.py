@@ -171,7 +171,8 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
                 size = channel.last_bytes
             if size > CREDIT_BYTES:
                 _append(state, number, now, now, missed * size, 0, KIND_IMMEDIATE)
-        if operation == 6 or operation == 10 or operation == 11:
+        # Of packets cut short of the RETH the length is 0: PSNs count their bytes.
+        if dma_length > 0 and (operation == 6 or operation == 10 or operation == 11):
             channel.expected = dma_length
     elif not channel.open:
         _begin(channel, now)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from fabricscope.analyzers.collectives import layout
-from fabricscope.analyzers.collectives.transfers.compaction import join_neighbours
 from fabricscope.analyzers.collectives.transfers.kernels import (
     close_acks,
     close_transfer,
@@ -87,7 +86,7 @@ def rdma_batch(rng: np.random.Generator, count: int) -> Batch:
             opcode = int(rng.integers(0, 256))
         elif left[slot] == 0:
             total = int(rng.choice([0, 64, 1_024, 8_192, 10_000]))
-            packets.dma_length[k] = total
+            packets.dma_length[k] = total if rng.random() < 0.9 else 0  # cut short of the RETH
             opcode = 6 if total > size else int(rng.choice([10, 11]))
             left[slot] = max(0, -(-total // size) - 1)
             size = min(size, total)
@@ -163,24 +162,3 @@ def test_bounds_are_kept_and_counted() -> None:
     counters = dict(zip(layout.COUNTERS, state.counters.tolist(), strict=True))
     assert counters["channels_dropped"] > 0
     assert counters["transfers_dropped"] > 0
-
-
-def test_joining_keeps_bytes_and_ends() -> None:
-    rng = np.random.default_rng(1)
-    transfers = np.zeros(500, layout.TRANSFER_DTYPE)
-    transfers["start_ns"] = np.sort(rng.integers(0, 1_000_000, 500))
-    transfers["end_ns"] = transfers["start_ns"] + rng.integers(0, 500, 500)
-    transfers["bytes"] = rng.integers(1, 9_000, 500)
-    transfers["channel"] = rng.integers(0, 5, 500)
-    transfers["kind"] = rng.integers(0, 3, 500)
-    joined = join_neighbours(transfers, 10_000)
-    assert len(joined) < len(transfers)
-    assert (np.diff(joined["end_ns"]) >= 0).all()
-    for channel in range(5):
-        for kind in range(3):
-            before = transfers[(transfers["channel"] == channel) & (transfers["kind"] == kind)]
-            after = joined[(joined["channel"] == channel) & (joined["kind"] == kind)]
-            assert before["bytes"].sum() == after["bytes"].sum()
-            assert before["end_ns"].max() == after["end_ns"].max()
-            assert (after["start_ns"][1:] - after["end_ns"][:-1] > 10_000).all()
-    assert join_neighbours(transfers, -2_000_000).size == 500
