@@ -48,10 +48,14 @@ def _spans_of(events: Events, collective: Collective, limit: int) -> RankSpans:
     segments = collective.segments[:limit]
     first, last = bounds(events, segments)
     if events.rdma:
-        # A credit says that its sender is ready, though its own data may wait for another's.
+        # A credit says that its sender is ready, though its own data may wait for another's; one
+        # given long before anybody began says nothing.
         signs = first_signs(events, dataclasses.replace(collective, segments=segments))
-        earlier = signs < first
-        first[earlier] = signs[earlier].astype(np.int64)
+        begins = np.array([[segment.start_ns] for segment in segments])
+        lengths = np.array([[segment.end_ns - segment.start_ns] for segment in segments])
+        ready = (signs < first) & (signs >= begins - lengths)
+        credited = np.where(ready, signs, 0.0).astype(np.int64)
+        first = np.where(ready, np.maximum(credited, begins), first)
     return {
         events.ranks[rank]: [
             [int(start), int(end)]
