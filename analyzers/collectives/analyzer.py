@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives import layout
+from fabricscope.analyzers.collectives.compaction.kernels import join_neighbours
 from fabricscope.analyzers.collectives.layout import CURSOR_CHANNELS, CURSOR_TRANSFERS
 from fabricscope.analyzers.collectives.recognition import recognise
 from fabricscope.analyzers.collectives.results import CollectiveResult
-from fabricscope.analyzers.collectives.transfers.compaction import join_neighbours
 from fabricscope.analyzers.collectives.transfers.kernels import (
     close_acks,
     close_transfer,
@@ -103,11 +103,11 @@ class CollectiveAnalyzer:
     def _compact(self) -> None:
         """Join transfers until at least half of the list is free or pauses of a second are gone."""
         state = self._state
-        kept = self.transfers
-        while kept.size > state.transfers.size // 2 and self._pause_ns <= 1_000_000_000:
-            kept = join_neighbours(kept, self._pause_ns)
+        kept = int(state.cursor[CURSOR_TRANSFERS])
+        later = np.empty(4 * state.channels.size, np.int32)
+        while kept > state.transfers.size // 2 and self._pause_ns <= 1_000_000_000:
+            kept = int(join_neighbours(state.transfers[:kept], later, self._pause_ns))
             self._pause_ns *= 4
-        state.transfers[: kept.size] = kept
         state.channels["place"] = -1
-        state.cursor[CURSOR_TRANSFERS] = kept.size
+        state.cursor[CURSOR_TRANSFERS] = kept
         state.counters[layout.COUNTERS.index("compactions")] += 1

@@ -208,3 +208,23 @@ def cut_transfers(packets: list[Packet]) -> list[Transfer]:
         else:
             channel.close()
     return out
+
+
+def join_slowly(transfers: list[dict[str, int]], pause_ns: int) -> list[dict[str, int]]:
+    """Join what follows within `pause_ns` on a channel; return rows sorted by all their values.
+
+    transfers: by the names of the transfer layout, in order of their ends.
+    """
+    last: dict[tuple[int, int], dict[str, int]] = {}
+    joined: list[dict[str, int]] = []
+    for transfer in transfers:
+        key = transfer["channel"], transfer["kind"]
+        open_run = last.get(key)
+        if open_run and transfer["start_ns"] - open_run["end_ns"] <= pause_ns:
+            open_run["end_ns"] = transfer["end_ns"]
+            open_run["bytes"] += transfer["bytes"]
+            open_run["packets"] += transfer["packets"]
+        else:
+            last[key] = dict(transfer)
+            joined.append(last[key])
+    return sorted(joined, key=lambda row: tuple(row.values()))
