@@ -91,7 +91,8 @@ class Plan:
     """The answer of one scheme to one failure.
 
     changes: in order of time; what the flow engine applies, and the packet engine too unless
-    `data_plane` is given: then the packet engine makes its own from the packets that it sees.
+    `data_plane` is given: then the packet engine makes its own from the packets that it sees, and
+    applies those `beneath` besides. beneath: changes of the routing that runs under a data plane.
     relabel_ns: host-based schemes: a sender without ACK for this long takes another path; else
     None. notes: what the scheme could not do, in sentences (table full, no other path, ...).
     """
@@ -99,6 +100,7 @@ class Plan:
     changes: tuple[RouteChange, ...]
     data_plane: DataPlane | None = None
     relabel_ns: float | None = None
+    beneath: tuple[RouteChange, ...] = ()
     notes: tuple[str, ...] = ()
 
 
