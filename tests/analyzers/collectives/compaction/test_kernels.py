@@ -3,10 +3,10 @@
 import numba
 import numpy as np
 import pytest
-from reference.collectives import join_slowly
 
 from fabricscope.analyzers.collectives import layout
 from fabricscope.analyzers.collectives.compaction.kernels import join_neighbours
+from reference.collectives import join_slowly
 
 
 def make_transfers(seed: int, count: int, channels: int) -> np.ndarray:
