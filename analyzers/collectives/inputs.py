@@ -46,7 +46,7 @@ def checkpoints_of(
     """Return what ranks wrote to other hosts, each with what it cost the job.
 
     spans: start and end of each step's collectives; the cost is by how much the pause between two
-    steps is longer than usual.
+    steps is longer than usual, and behind the last step what the writing itself takes.
     """
     written = _bulk(traffic, events, outgoing=True)
     pauses = np.array([later[0] - earlier[1] for earlier, later in pairwise(spans)])
@@ -57,6 +57,9 @@ def checkpoints_of(
         for place, pause in enumerate(pauses.tolist()):
             if entry["start_ns"] < spans[place + 1][0] and entry["end_ns"] > spans[place][1]:
                 entry["cost_ms"] = round(max(pause - usual, 0.0) / 1e6, 4)
+        if spans and entry["end_ns"] > spans[-1][1]:
+            begin = max(entry["start_ns"], spans[-1][1])
+            entry["cost_ms"] = round((entry["end_ns"] - begin) / 1e6, 4)
     return written
 
 

@@ -242,6 +242,7 @@ def test_ddp_training(captures: Path) -> None:
         assert found["rank"] == "10.77.0.10"
         assert found["bytes"] == pytest.approx(size, rel=0.02)
         assert start - MS <= found["start_ns"] <= found["end_ns"] <= end + MS
+        assert 0 < found["cost_ms"] <= (end - start) / MS
     reads = sum(event[0] == "dataset" for rank in truth for event in rank["events"])
     assert job["dataset_reads"]["reads"] == reads
     assert job["dataset_reads"]["bytes_p50"] == pytest.approx(262_144, rel=0.02)
