@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from fabricscope.errors import FabricError
-from fabricscope.topology.quantities import parse_rate_gbps, parse_size_bytes, parse_time_ns
+from fabricscope.topology.failure_specs import FailureSpec
+from fabricscope.topology.quantities import parse_size_bytes, parse_time_ns
 
 __all__ = [
     "ENGINES",
     "Balancing",
-    "FabricPart",
-    "FailurePart",
     "Part",
     "RecoveryPart",
     "Scenario",
@@ -64,10 +63,6 @@ Time = Annotated[
 Size = Annotated[
     int, Field(ge=1, le=1 << 50), _reader(parse_size_bytes), _needs_unit("1GiB"), _written("1GiB")
 ]
-Rate = Annotated[
-    float, Field(gt=0, le=1e6), _reader(parse_rate_gbps), _needs_unit("400G"), _written("400G")
-]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -77,43 +72,24 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
 
-class FabricPart(Part):
-    """Where the fabric comes from; written as text it is a builder's short form."""
-
-    spec: str = Field("", description="a builder's short form, such as leaf-spine:8x4x16@400G")
-    preset: str = Field("", description="a fabric known by name, such as textbook")
-    file: str = Field("", description="a fabric file, relative to the scenario's folder")
-    format: str = Field("", description="of the file; found out where it is left out")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: object) -> object:
-        return {"spec": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "FabricPart":
-        if sum(map(bool, (self.spec, self.preset, self.file))) != 1:
-            raise ValueError("give one of spec, preset and file")
-        return self
-
-
 class WorkloadPart(Part):
     """One job: a collective that repeats; written as text it is operation:algorithm:size."""
 
-    name: str = Field("", description="what `after` of another one refers to")
+    name: str = Field(default="", description="what `after` of another one refers to")
     operation: Name = Field(description="allreduce, allgather, reducescatter, alltoall, p2p, ...")
-    algorithm: str = Field("", description="ring, tree, halving_doubling, direct, ...")
+    algorithm: str = Field(default="", description="ring, tree, halving_doubling, direct, ...")
     size_bytes: Size = Field(alias="size", description="S as nccl-tests count it")
     iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     ranks: Literal["all"] | Annotated[int, Field(ge=2, le=MAX_RANKS)] | tuple[Name, ...] = Field(
-        "all", description="all endpoints, so many of them, or their names in rank order"
+        default="all", description="all endpoints, so many of them, or their names in rank order"
     )
     placement: Literal["linear", "random"] = Field(
-        "linear", description="in which order endpoints become ranks where no names are given"
+        default="linear",
+        description="in which order endpoints become ranks where no names are given",
     )
-    compute_ns: Time = Field(0.0, alias="compute", description="before each iteration")
-    start_ns: Time = Field(0.0, alias="start", description="before the first iteration")
-    after: tuple[Name, ...] = Field((), description="workloads that must have ended before")
+    compute_ns: Time = Field(default=0.0, alias="compute", description="before each iteration")
+    start_ns: Time = Field(default=0.0, alias="start", description="before the first iteration")
+    after: tuple[Name, ...] = Field(default=(), description="workloads that must have ended before")
 
     @model_validator(mode="before")
     @classmethod
@@ -135,23 +111,14 @@ class WorkloadPart(Part):
         return known
 
 
-class FailurePart(Part):
-    """One failure; written as text it is WHAT@WHEN, such as leaf3-spine1@1ms."""
-
-    spec: Name = Field(description="WHAT@WHEN[:MODIFIER...], such as leaf3-spine1@1ms:oneway")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: object) -> object:
-        return {"spec": value} if isinstance(value, str) else value
-
-
 class RecoveryPart(Part):
     """One recovery scheme; written as text it is its name."""
 
     name: Name = Field(description="dpfr, bgp, ospf, bfd, none, ...")
-    label: str = Field("", description="what results call it; the name where it is left out")
-    profile: str = Field("", description="asic or frr; the scenario's own where it is left out")
+    label: str = Field(
+        default="", description="its name in the results, where several have one name"
+    )
+    profile: str = Field(default="", description="asic or frr; else the scenario's own")
     parameters: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="parameters that differ from the profile's"
     )
@@ -170,9 +137,11 @@ class RecoveryPart(Part):
 class Balancing(Part):
     """How flows are spread over equal paths; written as text it is the kind."""
 
-    kind: Name = Field("ecmp", description="ecmp, polarised, qp-scaling, spray, flowlet, pinned")
+    kind: Name = Field(
+        default="ecmp", description="ecmp, polarised, qp-scaling, spray, flowlet or pinned"
+    )
     queue_pairs: Annotated[int, Field(ge=1, le=256)] = Field(
-        1, description="queue pairs between two ranks, each with a hash of its own"
+        default=1, description="queue pairs between two ranks, each with a hash of its own"
     )
 
     @model_validator(mode="before")
@@ -196,17 +165,21 @@ class Scenario(Part):
     """One experiment: the same workload and failures under each recovery scheme, repeated."""
 
     name: str = ""
-    fabric: FabricPart
-    workload: tuple[WorkloadPart, ...] = Field(min_length=1, max_length=1000)
-    failures: tuple[FailurePart, ...] = Field((), max_length=1000)
-    recovery: tuple[RecoveryPart, ...] = Field(
-        (RecoveryPart(name="dpfr"), RecoveryPart(name="none")), min_length=1, max_length=100
+    fabric: Name = Field(
+        description="a builder's short form, a preset's name, or a fabric file beside the scenario"
     )
-    profile: Name = Field("asic", description="recovery parameters: asic (published), frr (lab)")
+    workload: tuple[WorkloadPart, ...] = Field(min_length=1, max_length=1000)
+    failures: tuple[FailureSpec, ...] = Field(default=(), max_length=1000)
+    recovery: tuple[RecoveryPart, ...] = Field(
+        default=(RecoveryPart(name="dpfr"), RecoveryPart(name="none")), min_length=1, max_length=100
+    )
+    profile: Name = Field(
+        default="asic", description="recovery parameters: asic (published), frr (lab)"
+    )
     balancing: Balancing = Balancing()
     nic: dict[str, bool | int | float | str] = Field(default_factory=dict)
     switch: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    taps: tuple[TapPart, ...] = Field((), max_length=64)
+    taps: tuple[TapPart, ...] = Field(default=(), max_length=64)
     engine: Literal["auto", "flow", "packet", "hybrid"] = "auto"
     repetitions: Annotated[int, Field(ge=1, le=MAX_REPETITIONS)] = 1
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
