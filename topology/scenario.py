@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from fabricscope.errors import FabricError
 from fabricscope.topology.failure_specs import FailureSpec
 from fabricscope.topology.quantities import parse_size_bytes, parse_time_ns
+from fabricscope.topology.workloads.spec import ALGORITHMS, Workload, parse_workload
 
 __all__ = [
     "ENGINES",
@@ -73,42 +74,81 @@ class Part(BaseModel):
 
 
 class WorkloadPart(Part):
-    """One job: a collective that repeats; written as text it is operation:algorithm:size."""
+    """One kind of job; written as text it is OPERATION[:ALGORITHM]:SIZE[:KEY=VALUE]..."""
 
-    name: str = Field(default="", description="what `after` of another one refers to")
+    name: str = Field(default="", description="what `after` of another workload refers to")
     operation: Name = Field(description="allreduce, allgather, reducescatter, alltoall, p2p, ...")
-    algorithm: str = Field(default="", description="ring, tree, halving_doubling, direct, ...")
+    algorithm: str = Field(default="", description="ring, tree, ...; else the operation's own")
     size_bytes: Size = Field(alias="size", description="S as nccl-tests count it")
     iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    ranks: Literal["all"] | Annotated[int, Field(ge=2, le=MAX_RANKS)] | tuple[Name, ...] = Field(
-        default="all", description="all endpoints, so many of them, or their names in rank order"
+    jobs: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1, description="how many such jobs run side by side"
     )
-    placement: Literal["linear", "random"] = Field(
-        default="linear",
-        description="in which order endpoints become ranks where no names are given",
+    ranks: Annotated[int, Field(ge=0, le=MAX_RANKS)] = Field(
+        default=0, description="of each job; 0: all endpoints, shared equally"
     )
-    compute_ns: Time = Field(default=0.0, alias="compute", description="before each iteration")
+    order: Literal["linear", "rail", "random"] = Field(
+        default="linear", description="how endpoints become ranks"
+    )
+    compute_ns: Time = Field(
+        default=0.0, alias="compute", description="of each rank before each iteration"
+    )
     start_ns: Time = Field(default=0.0, alias="start", description="before the first iteration")
-    after: tuple[Name, ...] = Field(default=(), description="workloads that must have ended before")
+    batches: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=8, description="micro-batches of a pipeline"
+    )
+    after: tuple[Name, ...] = Field(
+        default=(), description="names of workloads that must have ended before"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        parts = value.split(":")
-        if not 2 <= len(parts) <= 4:
+        try:
+            known = parse_workload(value)
+        except FabricError as error:
+            raise ValueError(str(error)) from None
+        return {
+            "operation": known.operation,
+            "algorithm": known.algorithm,
+            "size": f"{known.size_bytes}B",
+            "iterations": known.iterations,
+            "jobs": known.jobs,
+            "ranks": known.ranks,
+            "order": known.order,
+            "compute": f"{known.compute_ns!r}ns",
+            "batches": known.batches,
+        }
+
+    @model_validator(mode="after")
+    def _known(self) -> "WorkloadPart":
+        known = ALGORITHMS.get(self.operation)
+        if known is None:
             raise ValueError(
-                f"{value[:80]!r} is not operation:algorithm:size[:iterations], such as "
-                "allreduce:ring:1GiB"
+                f"operation {self.operation!r} is none of {', '.join(ALGORITHMS)}; take one of them"
             )
-        keys = ("operation", "algorithm", "size", "iterations")
-        known: dict[str, Any] = dict(zip(keys, parts, strict=False))
-        if len(parts) == 2:
-            known = {"operation": parts[0], "size": parts[1]}
-        if not str(known.get("iterations", "1")).isdecimal():
-            raise ValueError(f"{value[:80]!r} repeats {known['iterations']!r} times; give a count")
-        return known
+        if self.algorithm and self.algorithm not in known:
+            raise ValueError(
+                f"{self.operation} knows {', '.join(known)}, not {self.algorithm!r}; take one"
+            )
+        return self
+
+    def specify(self, seed: int) -> Workload:
+        """Return the workload to build, its random order drawn from `seed`."""
+        return Workload(
+            self.operation,
+            self.algorithm or ALGORITHMS[self.operation][0],
+            self.size_bytes,
+            self.iterations,
+            self.jobs,
+            self.ranks,
+            self.order,
+            self.compute_ns,
+            self.batches,
+            seed,
+        )
 
 
 class RecoveryPart(Part):
@@ -193,6 +233,25 @@ class Scenario(Part):
             if isinstance(value.get(key), str | dict):
                 value = {**value, key: [value[key]]}
         return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Scenario":
+        waiting = {part.name: set(part.after) for part in self.workload if part.name}
+        for place, part in enumerate(self.workload):
+            for name in part.after:
+                if name not in waiting:
+                    raise ValueError(
+                        f"workload.{place}.after names {name!r}, which no workload is called"
+                    )
+        while ready := [name for name, after in waiting.items() if not after & waiting.keys()]:
+            for name in ready:
+                del waiting[name]
+        if waiting:
+            raise ValueError(
+                f"workload has a cycle: {' and '.join(sorted(waiting)[:4])} wait for one another "
+                "(after); remove one of the waits"
+            )
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> "Scenario":
