@@ -130,6 +130,9 @@ def _rates(events: Events, collective: Collective, ends: NDArray[np.int64]) -> d
         first = np.flatnonzero(heads)
         busy = until[np.concatenate((first[1:], [own.size])) - 1] - events.start_ns[own[first]]
         carried = np.add.reduceat(events.bytes[own], first).astype(np.float64)
+        # The clock starts at the first packet's end: its bytes are not of the time measured.
+        head = own[first]
+        carried -= events.bytes[head] / np.maximum(events.packets[head], 1)
         # The median by bytes: a few messages that wait for a repetition tell nothing of the link.
         rate = carried * 8 / np.maximum(busy, 1)
         order = np.argsort(rate)

@@ -35,8 +35,8 @@ MAX_RANKS: Final = 1_024
 class Events:
     """What a group of hosts sent, in order of start.
 
-    ranks: texts of the addresses; start_ns, end_ns, bytes, src, dst (indexes into ranks), channel,
-    kind: arrays of one length. rdma: whether these are RDMA messages; slack_bytes: what a window
+    ranks: texts of the addresses; start_ns, end_ns, bytes, packets (captured), src, dst (indexes
+    into ranks), channel, kind: arrays of one length. rdma: whether these are RDMA messages; slack_bytes: what a window
     may miss of an edge as the mirror lost packets; lost: the part of packets it lost; lane: the
     queue pair's number at the receiver, 0 over TCP. delay_ns: what passes at least between a
     message at the tap and the one that was waiting for it. whole: transfers are single messages.
@@ -46,6 +46,7 @@ class Events:
     start_ns: NDArray[np.int64]
     end_ns: NDArray[np.int64]
     bytes: NDArray[np.int64]
+    packets: NDArray[np.int64]
     src: NDArray[np.int64]
     dst: NDArray[np.int64]
     channel: NDArray[np.int64]
@@ -234,6 +235,7 @@ def _events(
         transfers["start_ns"].copy(),
         transfers["end_ns"].copy(),
         transfers["bytes"].copy(),
+        transfers["packets"].astype(np.int64),
         local[src[number]],
         local[dst[number]],
         number,

@@ -19,7 +19,19 @@ def events_of(rows: list[Row], ranks: int, rdma: bool = True) -> Events:
     start, end, src, dst, size, kind = (np.array(column, np.int64) for column in zip(*rows))  # noqa: B905
     names = [f"10.0.0.{number}" for number in range(ranks)]
     channel = np.zeros(len(rows), np.int64)
-    return Events(names, start, end, size, src, dst, channel, kind.astype(np.uint8), rdma, channel)
+    return Events(
+        names,
+        start,
+        end,
+        size,
+        np.ones_like(size),
+        src,
+        dst,
+        channel,
+        kind.astype(np.uint8),
+        rdma,
+        channel,
+    )
 
 
 def collective_of(events: Events, parts: list[list[int]], operation: str) -> Collective:
