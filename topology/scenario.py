@@ -6,7 +6,15 @@ on a fabric in experiment.py. Times, sizes and rates are written with their unit
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from fabricscope.errors import FabricError
 from fabricscope.topology.failure_specs import FailureSpec
@@ -234,29 +242,33 @@ class Scenario(Part):
                 value = {**value, key: [value[key]]}
         return value
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "Scenario":
-        waiting = {part.name: set(part.after) for part in self.workload if part.name}
-        for place, part in enumerate(self.workload):
+    @field_validator("workload")
+    @classmethod
+    def _ordered(cls, parts: tuple[WorkloadPart, ...]) -> tuple[WorkloadPart, ...]:
+        names = [part.name for part in parts if part.name]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two workloads are called {name!r}; give them different names")
+        waiting = {part.name: set(part.after) for part in parts if part.name}
+        for part in parts:
             for name in part.after:
                 if name not in waiting:
-                    raise ValueError(
-                        f"workload.{place}.after names {name!r}, which no workload is called"
-                    )
+                    raise ValueError(f"after names {name!r}, which no workload is called")
         while ready := [name for name, after in waiting.items() if not after & waiting.keys()]:
             for name in ready:
                 del waiting[name]
         if waiting:
             raise ValueError(
-                f"workload has a cycle: {' and '.join(sorted(waiting)[:4])} wait for one another "
+                f"there is a cycle: {' and '.join(sorted(waiting)[:4])} wait for one another "
                 "(after); remove one of the waits"
             )
-        return self
+        return parts
 
-    @model_validator(mode="after")
-    def _distinct(self) -> "Scenario":
-        shown = [part.shown for part in self.recovery]
-        if len(set(shown)) != len(shown):
-            twice = next(name for name in shown if shown.count(name) > 1)
-            raise ValueError(f"recovery names {twice} twice; give one of them another label")
-        return self
+    @field_validator("recovery")
+    @classmethod
+    def _distinct(cls, parts: tuple[RecoveryPart, ...]) -> tuple[RecoveryPart, ...]:
+        shown = [part.shown for part in parts]
+        for name in shown:
+            if shown.count(name) > 1:
+                raise ValueError(f"{name} is named twice; give one of them another label")
+        return parts

@@ -1,0 +1,203 @@
+"""What a scenario means: its fabric, routes, transfers, failures and schemes, checked and built.
+
+Nothing runs here. Whatever does not fit together is refused with the file and the key.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.errors import FabricError
+from fabricscope.topology.builders import build
+from fabricscope.topology.fabric import Fabric
+from fabricscope.topology.failure_specs import compile_failure, endpoints_cut_off
+from fabricscope.topology.failures import Failure
+from fabricscope.topology.recovery.plan import Scheme
+from fabricscope.topology.recovery.registry import make_scheme
+from fabricscope.topology.routing.routes import Routes, build_routes
+from fabricscope.topology.scenario import Scenario
+from fabricscope.topology.scenario_file import Source
+from fabricscope.topology.workloads.spec import build_transfers, job_ranks
+from fabricscope.topology.workloads.transfers import Transfers
+
+__all__ = ["Experiment", "Job", "prepare"]
+
+UNREACHABLE = 255
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as the results name it."""
+
+    name: str
+    operation: str
+    algorithm: str
+    ranks: int
+    message_bytes: int
+    iterations: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A scenario on its fabric, ready to run."""
+
+    scenario: Scenario
+    source: Source
+    fabric: Fabric
+    routes: Routes
+    failures: tuple[Failure, ...]
+    schemes: tuple[Scheme, ...]
+    transfers: Transfers
+    jobs: tuple[Job, ...]
+
+    @property
+    def start_ns(self) -> float:
+        """Return when the first failure begins; inf without one."""
+        return min((failure.start_ns for failure in self.failures), default=float("inf"))
+
+    @cached_property
+    def switch_channels(self) -> NDArray[np.int64]:
+        """Return the channels between switches."""
+        row = self.routes.row
+        channels = self.fabric.channels
+        return np.flatnonzero((row[channels.source] >= 0) & (row[channels.target] >= 0))
+
+    @cached_property
+    def up_channels(self) -> NDArray[np.int64]:
+        """Return the channels from a switch to one of a higher tier."""
+        tier = np.array([device.tier for device in self.fabric.devices])
+        channels = self.fabric.channels
+        between = self.switch_channels
+        return between[tier[channels.target[between]] > tier[channels.source[between]]]
+
+
+def prepare(scenario: Scenario, source: Source) -> Experiment:
+    """Return the experiment that `scenario` describes. Raises FabricError naming file and key."""
+    with _placed(source, "fabric"):
+        fabric = build(_find_fabric(scenario.fabric, source))
+    failures = []
+    for place, spec in enumerate(scenario.failures):
+        with _placed(source, f"failures.{place}"):
+            failures.append(compile_failure(spec, fabric))
+    with _placed(source, "fabric"):
+        routes = build_routes(fabric, endpoints_cut_off(failures, fabric))
+    schemes = []
+    for place, part in enumerate(scenario.recovery):
+        with _placed(source, f"recovery.{place}"):
+            schemes.append(
+                make_scheme(part.name, part.profile or scenario.profile, part.parameters)
+            )
+    with _placed(source, "workload"):
+        transfers, jobs = _build_jobs(fabric, scenario)
+        _check_reachable(fabric, routes, transfers)
+    return Experiment(
+        scenario, source, fabric, routes, tuple(failures), tuple(schemes), transfers, jobs
+    )
+
+
+@contextmanager
+def _placed(source: Source, key: str) -> Iterator[None]:
+    """Let errors say where in the scenario they come from."""
+    try:
+        yield
+    except FabricError as error:
+        raise source.error(key, error) from None
+
+
+def _find_fabric(spec: str, source: Source) -> str:
+    """Return `spec`, or the path beside the scenario's file where there is such a file."""
+    beside = source.folder / spec
+    return str(beside) if len(spec) < 1000 and "\0" not in spec and beside.is_file() else spec
+
+
+def _build_jobs(fabric: Fabric, scenario: Scenario) -> tuple[Transfers, tuple[Job, ...]]:
+    workloads = [part.specify(scenario.seed) for part in scenario.workload]
+    transfers, _ = build_transfers(fabric, *workloads)
+    jobs: list[Job] = []
+    numbers: dict[str, list[int]] = {}
+    for part, workload in zip(scenario.workload, workloads, strict=True):
+        for ranks in job_ranks(fabric, workload):
+            numbers.setdefault(part.name, []).append(len(jobs))
+            jobs.append(
+                Job(
+                    part.name,
+                    workload.operation,
+                    workload.algorithm,
+                    len(ranks),
+                    workload.size_bytes,
+                    workload.iterations,
+                )
+            )
+    first = 0
+    for part, workload in zip(scenario.workload, workloads, strict=True):
+        own = np.arange(first, first + workload.jobs)
+        first += workload.jobs
+        if part.start_ns:
+            entries = np.isin(transfers.job, own) & (transfers.waits == 0)
+            transfers.delay_ns[entries] += part.start_ns
+        before = [number for name in part.after for number in numbers[name]]
+        if before:
+            transfers = _wait_for(transfers, np.array(before), own)
+    return transfers, tuple(jobs)
+
+
+def _wait_for(transfers: Transfers, before: NDArray[np.int64], own: NDArray[np.int64]) -> Transfers:
+    """Return the transfers with a join behind all ends of jobs `before` that `own` waits for.
+
+    The join is a transfer of nothing from an endpoint to itself, in the first of those jobs.
+    """
+    count = len(transfers.source)
+    fan_out = np.diff(transfers.successor_start)
+    ends = np.flatnonzero(np.isin(transfers.job, before) & (fan_out == 0))
+    entries = np.flatnonzero(np.isin(transfers.job, own) & (transfers.waits == 0))
+    waits = np.append(transfers.waits, np.int32(len(ends)))
+    waits[entries] += 1
+    extra = np.zeros(count + 1, np.int64)
+    extra[ends] = 1
+    extra[count] = len(entries)
+    starts = np.zeros(count + 2, np.int64)
+    np.cumsum(np.append(fan_out, 0) + extra, out=starts[1:])
+    successors = np.empty(starts[-1], np.int32)
+    rows = np.repeat(np.arange(count), fan_out)
+    within = np.arange(len(transfers.successors)) - transfers.successor_start[rows]
+    successors[starts[rows] + within] = transfers.successors
+    successors[starts[ends]] = count
+    successors[starts[count] :] = entries
+    first = int(ends[0])
+    return Transfers(
+        source=np.append(transfers.source, transfers.source[first]),
+        destination=np.append(transfers.destination, transfers.source[first]),
+        size_bytes=np.append(transfers.size_bytes, 0),
+        queue_pair=np.append(transfers.queue_pair, transfers.queue_pair.max() + 1),
+        waits=waits,
+        successor_start=starts,
+        successors=successors,
+        delay_ns=np.append(transfers.delay_ns, 0.0),
+        job=np.append(transfers.job, transfers.job[first]),
+        iteration=np.append(transfers.iteration, transfers.iteration[ends].max()),
+        phase=np.append(transfers.phase, transfers.phase[ends].max()),
+        operation=np.append(transfers.operation, transfers.operation[first]),
+    )
+
+
+def _check_reachable(fabric: Fabric, routes: Routes, transfers: Transfers) -> None:
+    """Refuse transfers between endpoints that no path joins."""
+    groups = routes.group
+    pairs = np.unique(np.column_stack((transfers.source, transfers.destination)), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    rows = routes.row[routes.target[routes.uplinks[routes.uplink_start[pairs[:, 0]]]]]
+    apart = np.flatnonzero(routes.distance[groups[pairs[:, 1]], rows] == UNREACHABLE)
+    for place in apart.tolist():
+        source, destination = (int(device) for device in pairs[place])
+        choices = routes.uplinks[routes.uplink_start[source] : routes.uplink_start[source + 1]]
+        reach = routes.distance[groups[destination], routes.row[routes.target[choices]]]
+        if (reach == UNREACHABLE).all():
+            names = (fabric.devices[source].name, fabric.devices[destination].name)
+            raise FabricError(
+                f"{names[0]} sends to {names[1]}, but no path joins them in {fabric.name}; add a "
+                "link or leave one of them out"
+            )
