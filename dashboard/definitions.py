@@ -34,6 +34,9 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
      "sizes. Both in bits per second; nccl-tests print bytes per second."),
     ("Communication share", "Part of the time from the first step to the end of the last during "
      "which some collective was under way. What of it overlaps with computation costs nothing."),
+    ("Overlap", "At most: the part of a step's communication before the step's last operation "
+     "begins, when ranks may still compute what later ones carry. From then on it is exposed. "
+     "Whether they do compute, no packet tells."),
     ("Step, jitter", "A step is the shortest sequence of collectives that repeats; what runs once, "
      "such as the first broadcast of a model, is no part of it. Its time runs from start to start; "
      "jitter is the standard deviation of the step times."),

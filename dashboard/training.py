@@ -276,6 +276,7 @@ def list_job_facts(job: Job) -> list[Total]:
     # Of a single step nothing but its communication is seen, so the share would say nothing.
     if share is not None and entry.get("steps", 2) > 1:
         facts.append(Total("Communication", format_share(share), "of the time"))
+    facts.extend(_overlap_facts(entry.get("overlap") or {}))
     facts.extend(_checkpoint_facts(entry.get("checkpoints") or []))
     facts.extend(_read_facts(entry.get("dataset_reads")))
     if lost := statistic(entry.get("mirror_lost")):
@@ -305,6 +306,14 @@ def _step_facts(entry: Mapping[str, Any]) -> list[Total]:
     if step_bytes:
         facts.append(Total("Data per step", format_bytes(step_bytes), "S of its collectives"))
     return facts
+
+
+def _overlap_facts(overlap: Mapping[str, Any]) -> list[Total]:
+    share, exposed_ms = overlap.get("overlappable_share"), overlap.get("exposed_ms")
+    if share is None or exposed_ms is None:
+        return []
+    note = f"of communication; {format_duration(exposed_ms / 1e3)} a step exposed"
+    return [Total("Overlap", f"at most {format_share(share)}", note)]
 
 
 def _checkpoint_facts(checkpoints: Sequence[Mapping[str, Any]]) -> list[Total]:

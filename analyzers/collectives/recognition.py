@@ -66,7 +66,7 @@ def recognise(
         slowed = slowed_senders(events, channels, qps)
         stragglers = [diagnose(events, collective, slowed) for collective in collectives]
         number = len(result.jobs)
-        result.jobs.append(job_entry(events, collectives, stragglers, traffic, transport))
+        result.jobs.append(job_entry(events, collectives, stragglers, traffic, transport, rtt_ns))
         result.findings.extend(
             straggler_finding(collective, straggler)
             for collective, straggler in zip(collectives, stragglers, strict=True)

@@ -9,6 +9,7 @@ from fabricscope.analyzers.collectives.evidence import transport_text
 from fabricscope.analyzers.collectives.inputs import checkpoints_of, reads_of
 from fabricscope.analyzers.collectives.jobs import Events, Traffic
 from fabricscope.analyzers.collectives.operations import Collective
+from fabricscope.analyzers.collectives.overlap import overlap_of
 
 MAX_CYCLE: Final = 64
 MIN_REPEATED: Final = 0.9
@@ -83,8 +84,9 @@ def job_entry(
     stragglers: list[dict[str, Any] | None],
     traffic: Traffic,
     transport: dict[str, Any],
+    rtt_ns: float,
 ) -> dict[str, Any]:
-    """Return the JSON object of a job."""
+    """Return the JSON object of a job; rtt_ns: the round trip where known, else 0."""
     spans = step_spans(collectives)
     starts = [span[0] for span in spans]
     lengths = [(later - earlier) / 1e6 for earlier, later in pairwise(starts)]
@@ -98,6 +100,7 @@ def job_entry(
         "step_jitter_ms": round(float(np.std(lengths)), 4) if lengths else None,
         "step_bytes": round(float(np.median([span[2] for span in spans]))) if spans else 0,
         "communication_share": _share(collectives, spans),
+        "overlap": overlap_of(events, collectives, [(a, b) for a, b, _ in spans], rtt_ns),
         "parallelism": parallelism_of(collectives),
         "checkpoints": checkpoints_of(traffic, events, [(a, b) for a, b, _ in spans]),
         "dataset_reads": reads_of(traffic, events),

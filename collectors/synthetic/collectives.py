@@ -27,18 +27,30 @@ class Schedule:
         self.spec = spec
         self.ranks = list(spec.ranks) or list(range(hosts))
         self.job_number = len(plan.jobs)
-        self.job = Job(
-            workload, spec.kind, spec.algorithm, self.ranks, spec.channels, spec.message_bytes
-        )
-        plan.jobs.append(self.job)
+        self.sizes = list(spec.buckets) or [spec.message_bytes]
+        # Buckets of one size are iterations of one collective; all share the connections.
+        edges: list[tuple[int, int]] = []
+        self.jobs = {
+            size: Job(
+                workload, spec.kind, spec.algorithm, self.ranks, spec.channels, size, edges=edges
+            )
+            for size in self.sizes
+        }
+        self.job = self.jobs[self.sizes[0]]
+        plan.jobs += self.jobs.values()
         self._flows: dict[tuple[int, int, int], int] = {}
         self._sent: dict[int, list[int]] = {}
         self._timers: list[int] = []
         self._received: list[list[int]] = []
         self._span = -1
+        self._size_bytes = 0
 
     def build(self, delay: ComputeDelay) -> None:
-        """Add all iterations."""
+        """Add all iterations, one operation each or one a gradient bucket.
+
+        Buckets become ready one after the other, in equal parts of the time that the host
+        computes, while those before them are under way; they are sent in that order.
+        """
         steps = {
             "allreduce": self._allreduce,
             "allgather": lambda: self._ring(len(self.ranks) - 1),
@@ -50,18 +62,38 @@ class Schedule:
         start_ns = int(self.spec.start_us * 1000)
         self._received = [[] for _ in self.ranks]
         for iteration in range(self.spec.iterations):
-            self._span = self.plan.new_span()
-            self.job.spans.append(self._span)
-            before = self._received
-            self._timers = []
-            for rank, host in enumerate(self.ranks):
-                wait_ns = delay(host, iteration) + (start_ns if iteration == 0 else 0)
-                task = Task(
-                    -1, delay_ns=wait_ns, role=t.ROLE_COMPUTE, rank=rank, after=before[rank]
-                )
-                self._timers.append(self.plan.add(task))
-            self._received = [[timer] for timer in self._timers]
-            steps()
+            computed = self._received
+            for number, size in enumerate(self.sizes):
+                before = self._received
+                self._begin(size)
+                ready = []
+                for rank, host in enumerate(self.ranks):
+                    wait_ns = delay(host, iteration) // len(self.sizes)
+                    if iteration == 0 and number == 0:
+                        wait_ns += start_ns
+                    ready.append([self._compute(rank, wait_ns, computed[rank])])
+                computed = ready
+                self._timers = [own[0] for own in ready]
+                if number > 0:
+                    self._timers = [
+                        self._compute(rank, 0, [*ready[rank], *before[rank]])
+                        for rank in range(len(self.ranks))
+                    ]
+                self._received = [[timer] for timer in self._timers]
+                steps()
+
+    def _begin(self, size_bytes: int) -> None:
+        """Begin an operation of this size."""
+        self.job = self.jobs[size_bytes]
+        self._size_bytes = size_bytes
+        self._span = self.plan.new_span()
+        self.job.spans.append(self._span)
+
+    def _compute(self, rank: int, wait_ns: int, after: list[int]) -> int:
+        """Return the task during which a rank computes."""
+        return self.plan.add(
+            Task(-1, delay_ns=wait_ns, role=t.ROLE_COMPUTE, rank=rank, after=after)
+        )
 
     def _flow(self, source: int, destination: int, channel: int) -> int:
         """Return the flow between two ranks for a channel, connecting it at first use."""
@@ -118,7 +150,7 @@ class Schedule:
     def _ring(self, steps: int) -> None:
         """Every rank passes a chunk on to its successor `steps` times."""
         count = len(self.ranks)
-        for channel, part in enumerate(split(self.spec.message_bytes, self.spec.channels)):
+        for channel, part in enumerate(split(self._size_bytes, self.spec.channels)):
             chunks = split(part, count)
             arrived = [self._timer(rank) for rank in range(count)]
             for step in range(steps):
@@ -146,7 +178,7 @@ class Schedule:
         if self.spec.algorithm == "tree":
             self._tree(reduce=False)
             return
-        for channel, part in enumerate(split(self.spec.message_bytes, self.spec.channels)):
+        for channel, part in enumerate(split(self._size_bytes, self.spec.channels)):
             arrived = self._timer(0)
             for rank in range(len(self.ranks) - 1):
                 ready = [[*waits, self._timers[rank]] for waits in arrived]
@@ -156,7 +188,7 @@ class Schedule:
     def _tree(self, reduce: bool) -> None:
         """Reduce up a binary tree and broadcast down it; odd channels mirror the tree."""
         count = len(self.ranks)
-        for channel, part in enumerate(split(self.spec.message_bytes, self.spec.channels)):
+        for channel, part in enumerate(split(self._size_bytes, self.spec.channels)):
             order = list(range(count))
             if channel % 2 == 1 and reduce:
                 order.reverse()
@@ -202,7 +234,7 @@ class Schedule:
     def _halving_doubling(self) -> None:
         """Exchange halves, quarters, ... with ever nearer partners, then the way back."""
         count = len(self.ranks)
-        for channel, part in enumerate(split(self.spec.message_bytes, self.spec.channels)):
+        for channel, part in enumerate(split(self._size_bytes, self.spec.channels)):
             distances = []
             distance = count // 2
             while distance:
@@ -224,7 +256,7 @@ class Schedule:
 
     def _alltoall(self) -> None:
         count = len(self.ranks)
-        shares = split(self.spec.message_bytes, count)
+        shares = split(self._size_bytes, count)
         for channel in range(self.spec.channels):
             for distance in range(1, count):
                 for rank in range(count):
@@ -235,7 +267,7 @@ class Schedule:
     def _pipeline(self) -> None:
         """Every stage sends each micro-batch to the next one when it has it."""
         for _ in range(self.spec.micro_batches):
-            for channel, part in enumerate(split(self.spec.message_bytes, self.spec.channels)):
+            for channel, part in enumerate(split(self._size_bytes, self.spec.channels)):
                 arrived = self._timer(0)
                 for rank in range(len(self.ranks) - 1):
                     ready = [[*waits, self._timers[rank]] for waits in arrived]

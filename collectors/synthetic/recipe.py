@@ -102,6 +102,7 @@ class Collective(Part):
     ranks: tuple[Index, ...] = ()
     channels: Annotated[int, Field(ge=1, le=64)] = 1
     message_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 1 << 20
+    buckets: tuple[Annotated[int, Field(ge=1, le=1 << 40)], ...] = ()
     slice_bytes: Annotated[int, Field(ge=256, le=1 << 30)] = 524_288
     iterations: Annotated[int, Field(ge=1, le=100_000)] = 1
     micro_batches: Annotated[int, Field(ge=1, le=4096)] = 1

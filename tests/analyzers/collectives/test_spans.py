@@ -17,20 +17,19 @@ Row = tuple[int, int, int, int, int, int]
 def events_of(rows: list[Row], ranks: int, rdma: bool = True) -> Events:
     """Return events of rows (start, end, source, destination, bytes, kind)."""
     start, end, src, dst, size, kind = (np.array(column, np.int64) for column in zip(*rows))  # noqa: B905
-    names = [f"10.0.0.{number}" for number in range(ranks)]
-    channel = np.zeros(len(rows), np.int64)
+    zeros = np.zeros(len(rows), np.int64)
+    columns = {"packets": zeros, "lane": zeros, "channel": zeros}
+    known = {field.name for field in dataclasses.fields(Events)}
     return Events(
-        names,
-        start,
-        end,
-        size,
-        np.ones_like(size),
-        src,
-        dst,
-        channel,
-        kind.astype(np.uint8),
-        rdma,
-        channel,
+        ranks=[f"10.0.0.{number}" for number in range(ranks)],
+        start_ns=start,
+        end_ns=end,
+        bytes=size,
+        src=src,
+        dst=dst,
+        kind=kind.astype(np.uint8),
+        rdma=rdma,
+        **{name: column for name, column in columns.items() if name in known},
     )
 
 
