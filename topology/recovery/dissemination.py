@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from fabricscope.topology.failures import find_dead_intervals
 from fabricscope.topology.recovery.detection import PortNews
 from fabricscope.topology.recovery.plan import ALL_GROUPS, Moments, RouteChange, Situation
+from fabricscope.topology.recovery.row_routes import FeedingChannels, RowRoutes
 
-__all__ = ["News", "Reaction", "RowRoutes", "disseminate"]
+__all__ = ["News", "Reaction", "disseminate"]
 
 MAX_CHANGES: Final = 2_000_000
 
@@ -62,44 +63,29 @@ class Reaction(Protocol):
         ...
 
 
-class RowRoutes:
-    """The next hops of one switch, and which of them it believes in."""
+class _Belief:
+    """Which of its next hops a switch believes in."""
 
     def __init__(self, situation: Situation, device: int) -> None:
-        """Take the switch's part of the route table."""
-        routes = situation.routes
-        groups = routes.distance.shape[0]
-        row = int(routes.row[device])
-        bounds = routes.start[row * groups : (row + 1) * groups + 1]
-        self.channels = routes.channels[bounds[0] : bounds[-1]]
-        self.groups = np.repeat(np.arange(groups), np.diff(bounds))
-        self.count = groups
+        self.row = RowRoutes(situation.routes, device)
         self.down: set[int] = set()
-        self.told = np.zeros(len(self.channels), np.bool_)
-        self.alive = self._find_alive()
-
-    def _find_alive(self) -> NDArray[np.bool_]:
-        """Return (groups) whether a next hop is left."""
-        usable = ~self.told
-        for channel in self.down:
-            usable &= self.channels != channel
-        return np.bincount(self.groups[usable], minlength=self.count) > 0
-
-    def used_for(self, channel: int) -> NDArray[np.int64]:
-        """Return the groups that the switch uses `channel` for, ascending."""
-        groups: NDArray[np.int64] = self.groups[self.channels == channel]
-        return groups
+        self.told = np.zeros(len(self.row.channels), np.bool_)
+        self.alive = self.row.members > 0
 
     def update(self, channel: int, groups: NDArray[np.int64], up: bool) -> NDArray[np.int64]:
         """Note the news; return the groups that lost their last next hop, or have one again."""
+        row = self.row
         if len(groups):
-            self.told[(self.channels == channel) & np.isin(self.groups, groups)] = not up
+            self.told[(row.channels == channel) & np.isin(row.groups, groups)] = not up
         elif up:
             self.down.discard(channel)
         else:
             self.down.add(channel)
+        usable = ~self.told
+        for dead in self.down:
+            usable &= row.channels != dead
         before = self.alive
-        self.alive = self._find_alive()
+        self.alive = np.bincount(row.groups[usable], minlength=row.count) > 0
         return np.flatnonzero(before != self.alive)
 
 
@@ -109,25 +95,19 @@ class _Spread:
     def __init__(self, situation: Situation, reaction: Reaction) -> None:
         self.situation = situation
         self.reaction = reaction
-        self.rows: dict[int, RowRoutes] = {}
+        self.beliefs: dict[int, _Belief] = {}
         self.queue: list[tuple[float, int, News]] = []
         self.changes: list[RouteChange] = []
         self.order = 0
         self.arrived: dict[int, float] = {}
         self.switched: dict[tuple[int, int], float] = {}
         self.dead = find_dead_intervals(situation.failure)
-        channels = situation.fabric.channels
-        row = situation.routes.row
-        ends = channels.target[(row[channels.source] >= 0) & (row[channels.target] >= 0)]
-        inner = np.flatnonzero((row[channels.source] >= 0) & (row[channels.target] >= 0))
-        sort = np.argsort(ends, kind="stable")
-        self._into = inner[sort]
-        self._first = np.searchsorted(ends[sort], np.arange(len(row) + 1))
+        self.feeding = FeedingChannels(situation.routes)
 
-    def row(self, device: int) -> RowRoutes:
-        if device not in self.rows:
-            self.rows[device] = RowRoutes(self.situation, device)
-        return self.rows[device]
+    def belief(self, device: int) -> _Belief:
+        if device not in self.beliefs:
+            self.beliefs[device] = _Belief(self.situation, device)
+        return self.beliefs[device]
 
     def push(self, news: News) -> None:
         self.order += 1
@@ -172,7 +152,7 @@ class _Spread:
         routes = self.situation.routes
         if routes.row[news.device] < 0:
             return np.empty(0, np.int64)
-        lost = self.row(news.device).update(news.channel, news.groups, news.up)
+        lost = self.belief(news.device).update(news.channel, news.groups, news.up)
         endpoint = int(routes.target[news.channel])
         if not len(news.groups) and routes.group[endpoint] >= 0:
             group = routes.group[endpoint]
@@ -182,16 +162,18 @@ class _Spread:
 
     def tell(self, news: News, groups: NDArray[np.int64]) -> None:
         """Send what was lost (or is back) to the devices that use this one for it."""
-        routes = self.situation.routes
         device = news.device
         ready_ns: float | None = None
-        for channel in self._into[self._first[device] : self._first[device + 1]].tolist():
+        for channel in self.feeding.into(device):
             upstream = int(self.situation.fabric.channels.source[channel])
-            theirs = np.intersect1d(self.row(upstream).used_for(channel), groups)
-            if not len(theirs) or int(routes.row[upstream]) < 0:
+            theirs = np.intersect1d(self.belief(upstream).row.used_for(channel), groups)
+            if not len(theirs):
                 continue
             if ready_ns is None:
                 ready_ns = self.reaction.pass_on(news)
+                if news.up:  # what works again is announced when the device itself uses it
+                    used_ns = self.switched.get((device, news.channel), news.time_ns)
+                    ready_ns = max(ready_ns, used_ns - news.time_ns)
             back = channel ^ 1
             sent_ns = news.time_ns + ready_ns
             if any(start <= sent_ns < end for start, end in self.dead.get(back, ())):

@@ -56,7 +56,7 @@ class DpfrParameters(Parameters):
         4, "heartbeats missed before a link is dead", "", f"{_LAB}: 4 ms x 4"
     )
     restore: DurationSetting = setting(
-        0, "from a repaired port to its use", "ns", "the event `recover`, no wait published"
+        5e9, "from a repaired port to its use", "ns", "default age of fault-table entries, 5 s"
     )
     devices: str = setting(
         "*", "names of devices that take part, with * and ?, separated by commas", "", "all",

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from fabricscope.errors import FabricError
-from fabricscope.topology.recovery import bgp, dpfr, ospf, static
+from fabricscope.topology.recovery import (
+    bgp,
+    dpfr,
+    dpfr_sampled,
+    host_based,
+    ip_frr,
+    ospf,
+    shield,
+    static,
+)
 from fabricscope.topology.recovery.parameters import (
     PROFILES,
     Parameters,
@@ -62,6 +71,12 @@ SCHEMES: Final[dict[str, SchemeEntry]] = {
     "dpfr": _dpfr("DPFR driven by ports, local and remote"),
     "dpfr-local": _dpfr("DPFR without notifications", remote=Setting(False, _NAMED)),
     "dpfr-remote": _dpfr("DPFR's notifications only", local=Setting(False, _NAMED)),
+    "dpfr-sampled": SchemeEntry(
+        "DPFR as published: from sampled packets, hop by hop",
+        dpfr_sampled.DpfrSampledParameters,
+        dpfr_sampled.DpfrSampled,
+        dpfr.FRR,
+    ),
     "bgp": _bgp("eBGP with data-centre timers"),
     "bgp-traditional": _bgp(
         "eBGP with traditional timers",
@@ -71,6 +86,27 @@ SCHEMES: Final[dict[str, SchemeEntry]] = {
     "bfd": _bgp("eBGP with BFD on each session", bfd=Setting(True, _NAMED)),
     "ospf": _ospf("OSPF with throttled computation"),
     "ospf-bfd": _ospf("OSPF with BFD for each neighbour", bfd=Setting(True, _NAMED)),
+    "ip-frr": SchemeEntry(
+        "fast reroute on repair paths made beforehand (TI-LFA)",
+        ip_frr.IpFrrParameters,
+        ip_frr.IpFrr,
+        ip_frr.FRR,
+    ),
+    "shield": SchemeEntry(
+        "adaptive routing that masks ports and notifies neighbours (SHIELD-like)",
+        shield.ShieldParameters,
+        _alone(shield.Shield),
+    ),
+    "prr": SchemeEntry(
+        "senders that take another path after a time-out (PRR)",
+        host_based.PrrParameters,
+        host_based.HostBased,
+    ),
+    "reps": SchemeEntry(
+        "senders that spray and drop paths without ACKs (REPS)",
+        host_based.RepsParameters,
+        host_based.HostBased,
+    ),
 }
 
 

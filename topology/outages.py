@@ -1,0 +1,203 @@
+"""For how long switches have no working route to destination groups, while a plan is carried out.
+
+A route is bad while it uses a next hop that is dead, or whose switch has no working route itself.
+All hash choices count: a switch and group are bad as long as a single choice fails.
+"""
+
+import functools
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.topology.failures import find_dead_intervals
+from fabricscope.topology.intervals import Intervals, intersect, subtract, unite
+from fabricscope.topology.recovery.plan import ALL_GROUPS, RouteChange, Situation
+from fabricscope.topology.recovery.row_routes import FeedingChannels, RowRoutes
+from fabricscope.topology.recovery.union import find_exclusions
+
+__all__ = ["LOCAL", "REMOTE", "OutageMap", "find_outages"]
+
+LOCAL: Final = 1
+REMOTE: Final = 2
+_UNREACHABLE: Final = 255
+
+
+class OutageMap(NamedTuple):
+    """When switches have no working route.
+
+    bad: by switch, (groups) number of the intervals in `times` in which some choice fails.
+    hopeless: likewise, in which every choice is physically dead, whatever is done about routes.
+    lost_share: by switch, (groups) share of hash choices that met a dead channel at first.
+    role: by switch, (groups) LOCAL where a switch with another path lost a port of its own, REMOTE
+    where one upstream of it must be told, both added where both happen.
+    times: intervals by number; number 0 is none.
+    """
+
+    bad: dict[int, NDArray[np.int64]]
+    hopeless: dict[int, NDArray[np.int64]]
+    lost_share: dict[int, NDArray[np.float64]]
+    role: dict[int, NDArray[np.uint8]]
+    times: list[Intervals]
+
+
+class _Times:
+    """Intervals by number; equal ones share a number."""
+
+    def __init__(self) -> None:
+        self.times: list[Intervals] = [()]
+        self.numbers: dict[Intervals, int] = {(): 0}
+
+    def number(self, intervals: Intervals) -> int:
+        if intervals not in self.numbers:
+            self.numbers[intervals] = len(self.times)
+            self.times.append(intervals)
+        return self.numbers[intervals]
+
+
+def find_outages(situation: Situation, changes: tuple[RouteChange, ...]) -> OutageMap:
+    """Return when the switches that `situation.failure` concerns have no working route."""
+    return _Outages(situation, changes).find()
+
+
+class _Outages:
+    """The work of `find_outages`: switches by distance from their destination, nearest first."""
+
+    def __init__(self, situation: Situation, changes: tuple[RouteChange, ...]) -> None:
+        self.routes = situation.routes
+        self.feeding = FeedingChannels(situation.routes)
+        self.source = situation.fabric.channels.source
+        self.table = _Times()
+        self.dead = {
+            channel: self.table.number(tuple(times))
+            for channel, times in find_dead_intervals(situation.failure).items()
+        }
+        self.start_ns = situation.failure.start_ns
+        self.withdrawn: dict[int, int] = {}
+        self.excluded: dict[int, dict[tuple[int, int], int]] = {}
+        for (device, channel, group), times in find_exclusions(changes).items():
+            number = self.table.number(tuple(times))
+            if group == ALL_GROUPS:
+                self.withdrawn[channel] = number
+            else:
+                self.excluded.setdefault(device, {})[channel, group] = number
+        self.rows: dict[int, RowRoutes] = {}
+        self.bad: dict[int, NDArray[np.int64]] = {}
+        self.hopeless: dict[int, NDArray[np.int64]] = {}
+        self.lost: dict[int, NDArray[np.float64]] = {}
+        self.role: dict[int, NDArray[np.uint8]] = {}
+        self.memo: dict[tuple[int, tuple[int, ...]], tuple[int, int]] = {}
+
+    def find(self) -> OutageMap:
+        own = {int(self.source[c]) for c in (*self.dead, *self.withdrawn)} | set(self.excluded)
+        waiting = {device for device in own if self.routes.row[device] >= 0}
+        self.take_downlinks()
+        farthest = int(
+            np.max(self.routes.distance, where=self.routes.distance < _UNREACHABLE, initial=0)
+        )
+        for distance in range(farthest + 1):
+            for device in list(self.bad):
+                waiting |= {int(self.source[c]) for c in self.feeding.into(device)}
+            for device in sorted(waiting):
+                self.work_out(device, distance)
+        return OutageMap(self.bad, self.hopeless, self.lost, self.role, self.table.times)
+
+    def take_downlinks(self) -> None:
+        """Mark switches that cannot reach an endpoint of their own, where it is a whole group."""
+        for channel, number in self.dead.items():
+            switch, endpoint = int(self.source[channel]), int(self.routes.target[channel])
+            group = int(self.routes.group[endpoint])
+            if group < 0 or self.routes.row[switch] < 0:
+                continue
+            if np.count_nonzero(self.routes.group == group) > 1:
+                continue
+            self.mark(switch, group, (number, number), 1.0, LOCAL)
+
+    def mark(self, device: int, group: int, found: tuple[int, int], lost: float, role: int) -> None:
+        if device not in self.bad:
+            groups = self.routes.distance.shape[0]
+            self.bad[device] = np.zeros(groups, np.int64)
+            self.hopeless[device] = np.zeros(groups, np.int64)
+            self.lost[device] = np.zeros(groups, np.float64)
+            self.role[device] = np.zeros(groups, np.uint8)
+        self.bad[device][group], self.hopeless[device][group] = found
+        self.lost[device][group] = lost
+        self.role[device][group] = role
+
+    def work_out(self, device: int, distance: int) -> None:
+        """Find the groups at `distance` that `device` cannot reach, from its next hops."""
+        if device not in self.rows:
+            self.rows[device] = RowRoutes(self.routes, device)
+        row = self.rows[device]
+        level = self.routes.distance[:, self.routes.row[device]] == distance
+        here = level[row.groups]
+        if not here.any():
+            return
+        size = len(row.channels)
+        dead, bad, hopeless, gone = (np.zeros(size, np.int64) for _ in range(4))
+        lost = np.zeros(size)
+        role = np.zeros(size, np.uint8)
+        for channel in np.unique(row.channels[here]).tolist():
+            over = row.channels == channel
+            peer = int(self.routes.target[channel])
+            gone[over] = self.withdrawn.get(channel, 0)
+            dead[over] = self.dead.get(channel, 0)
+            if peer in self.bad:
+                bad[over] = self.bad[peer][row.groups[over]]
+                hopeless[over] = self.hopeless[peer][row.groups[over]]
+                lost[over] = self.lost[peer][row.groups[over]]
+                passed_on = self.role[peer][row.groups[over]]
+                role[over] = np.where(hopeless[over] > 0, REMOTE, passed_on)
+            if channel in self.dead:
+                lost[over] = self.dead_at_first(channel)
+                role[over] = LOCAL
+        told = np.zeros(size, np.int64)
+        for (channel, group), number in self.excluded.get(device, {}).items():
+            told[(row.channels == channel) & (row.groups == group)] = number
+        concerned = np.flatnonzero(here & ((dead | bad | gone | told) > 0))
+        share = np.bincount(row.groups, lost, row.count) / np.maximum(row.members, 1)
+        parts: dict[int, list[int]] = {}
+        for place, group in zip(concerned.tolist(), row.groups[concerned].tolist(), strict=True):
+            parts.setdefault(group, []).append(place)
+        for group, places in parts.items():
+            key = tuple(
+                int(column[place]) for place in places
+                for column in (dead, bad, hopeless, gone, told)
+            )  # fmt: skip
+            found = self.combine(int(row.members[group]), key)
+            if any(found):
+                roles = int(np.bitwise_or.reduce(role[places]))
+                self.mark(device, group, found, float(share[group]), roles)
+
+    def dead_at_first(self, channel: int) -> float:
+        """Return 1 for a channel that the first failure kills, else 0."""
+        return float(self.table.times[self.dead[channel]][0][0] <= self.start_ns)
+
+    def combine(self, members: int, key: tuple[int, ...]) -> tuple[int, int]:
+        """Return the numbers of (bad, hopeless) of a group from those of its next hops.
+
+        key: for each next hop that is concerned: dead, bad, hopeless, withdrawn, told.
+        """
+        memo = self.memo.get((members, key))
+        if memo is not None:
+            return memo
+        times = self.table.times
+        failing: list[Intervals] = []
+        unused: list[Intervals] = []
+        impossible: list[Intervals] = []
+        for place in range(0, len(key), 5):
+            dead, bad, hopeless, gone, told = (times[n] for n in key[place : place + 5])
+            excluded = unite((gone, told))
+            failing.append(subtract(unite((dead, bad)), excluded))
+            unused.append(excluded)
+            impossible.append(unite((dead, hopeless)))
+        if len(unused) == members:
+            failing.append(_intersect_all(unused))
+        never = _intersect_all(impossible) if len(impossible) == members else ()
+        found = self.table.number(unite(failing)), self.table.number(never)
+        self.memo[members, key] = found
+        return found
+
+
+def _intersect_all(parts: list[Intervals]) -> Intervals:
+    return functools.reduce(intersect, parts)
