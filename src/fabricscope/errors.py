@@ -5,6 +5,7 @@ FabricscopeError                 base: printed as one line, exit status 2
 +-- RecipeError                  a traffic recipe has a missing, unknown or impossible entry
 +-- ConfigError                  an option or a configuration file is wrong
 +-- FabricError                  a fabric, scenario or workload is impossible or misspelt
++-- StoreError                   a store cannot be read or written
 +-- DependencyError              a program or an optional package is not installed
 
 Anything else that escapes is a bug and is allowed to crash.
@@ -29,6 +30,10 @@ class ConfigError(FabricscopeError):
 
 class FabricError(FabricscopeError):
     """A fabric, scenario or workload cannot be built; the message names the file and key."""
+
+
+class StoreError(FabricscopeError):
+    """A store cannot be read or written; names it and says what to do."""
 
 
 class DependencyError(FabricscopeError):

@@ -7,12 +7,16 @@ from typing import Final, NamedTuple
 
 
 class Column(NamedTuple):
-    """One column: its name, polars dtype, unit ('' for none) and meaning."""
+    """One column: its name, polars dtype, unit ('' for none) and meaning.
+
+    fold: how rows of several intervals become one (`series.FOLDS`); empty where rows never do.
+    """
 
     name: str
     dtype: str
     unit: str
     help: str
+    fold: str = ""
 
 
 def _quantiles(prefix: str, unit: str, what: str) -> tuple[Column, ...]:

@@ -1,0 +1,227 @@
+"""The writing side of a store: buffers rows, flushes each second, folds, compacts and forgets.
+
+What a flush returned is kept whatever happens to the process; what is still in the buffer is not.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from fabricscope.errors import StoreError
+from fabricscope.series import SERIES, is_folded
+from fabricscope.store import RESOLUTIONS_NS, DeltaStore, StoreFullError, fold, schema_of
+
+__all__ = ["Recorder", "Retention"]
+
+FLUSH_S: Final = 1.0
+UPKEEP_S: Final = 60.0
+MAX_BUFFERED_ROWS: Final = 500_000
+"""Rows that wait while the disk is full; the oldest beyond it are dropped and counted."""
+
+_SHRINK_ROUNDS: Final = 4
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long rows stay. keep_ns: of the samples of a second, and events; None: for ever.
+
+    Folded samples stay ten times as long for each coarser resolution. max_bytes: of the whole
+    store; None: as the disk allows.
+    """
+
+    keep_ns: int | None = None
+    max_bytes: int | None = None
+
+    def keep_of(self, resolution: str | None) -> int | None:
+        """Return how long rows of a resolution stay, ns."""
+        if self.keep_ns is None:
+            return None
+        rank = 0 if resolution is None else list(RESOLUTIONS_NS).index(resolution) + 1
+        keep_ns: int = self.keep_ns * 10**rank
+        return keep_ns
+
+
+@dataclass
+class Recorder:
+    """Buffers rows for a `DeltaStore`; `start` begins the flushing, `stop` ends with a flush.
+
+    clock: ns since the epoch, of the data (a replay has its own). collector: whose samples are
+    folded here; each collector folds its own.
+    """
+
+    store: DeltaStore
+    collector: str
+    retention: Retention = field(default_factory=Retention)
+    flush_s: float = FLUSH_S
+    upkeep_s: float = UPKEEP_S
+    clock: Callable[[], int] = time.time_ns
+    flushed_rows: int = 0
+    dropped_rows: int = 0
+    problem: str = ""
+
+    def __post_init__(self) -> None:
+        """Prepare empty buffers."""
+        self._waiting: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._rows = 0
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Take rows of a declared table in; they are kept from the next flush on."""
+        if frame.is_empty():
+            return
+        frame = frame.select(list(schema_of(table))).cast(schema_of(table))  # type: ignore[arg-type]
+        with self._lock:
+            self._waiting[table].append(frame)
+            self._rows += frame.height
+            while self._rows > MAX_BUFFERED_ROWS:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        table = max(self._waiting, key=lambda name: sum(f.height for f in self._waiting[name]))
+        gone = self._waiting[table].pop(0)
+        self._rows -= gone.height
+        self.dropped_rows += gone.height
+
+    def flush(self) -> int:
+        """Write what is buffered; return how many rows are kept now.
+
+        While the disk is full rows stay buffered, up to a bound, and `problem` says so.
+        """
+        with self._flushing:
+            kept = 0
+            with self._lock:
+                waiting, self._waiting = self._waiting, defaultdict(list)
+            for table in list(waiting):
+                frame = pl.concat(waiting[table])
+                try:
+                    self.store.append(table, frame)
+                except StoreError as error:
+                    self._put_back(waiting)
+                    self._meet(error)
+                    break
+                del waiting[table]
+                with self._lock:
+                    self._rows -= frame.height
+                self.flushed_rows += frame.height
+                kept += frame.height
+            else:
+                self.problem = ""
+            return kept
+
+    def _put_back(self, waiting: dict[str, list[pl.DataFrame]]) -> None:
+        with self._lock:
+            for table, frames in waiting.items():
+                self._waiting[table] = frames + self._waiting[table]
+            while self._rows > MAX_BUFFERED_ROWS:
+                self._drop_oldest()
+
+    def _meet(self, error: StoreError) -> None:
+        if str(error) != self.problem:
+            _LOG.warning("%s", error)
+        self.problem = str(error)
+        if isinstance(error, StoreFullError) and self.retention.max_bytes is not None:
+            self._shrink(int(self.store.size_bytes() * 0.9))
+
+    def start(self) -> None:
+        """Flush every `flush_s` and look after the tables every `upkeep_s`, in threads."""
+        for name, work, every_s in (
+            ("store-flush", self.flush, self.flush_s),
+            ("store-upkeep", self.upkeep, self.upkeep_s),
+        ):
+            thread = threading.Thread(target=self._repeat, args=(work, every_s), name=name)
+            thread.daemon = True
+            thread.start()
+            self._threads.append(thread)
+
+    def _repeat(self, work: Callable[[], object], every_s: float) -> None:
+        while not self._stopped.wait(every_s):
+            try:
+                work()
+            except StoreError as error:
+                self._meet(error)
+
+    def stop(self) -> None:
+        """End the threads and flush what is left."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+        self.flush()
+
+    def upkeep(self) -> None:
+        """Fold complete intervals, forget what is too old, and join small files."""
+        for table in SERIES:
+            if is_folded(table):
+                self.fold(table)
+        self._forget()
+        for place in self.store.places():
+            files = self.store.files(place)
+            if files is not None and files.height > 1:
+                self.store.compact(place)
+
+    def fold(self, table: str) -> None:
+        """Add the complete intervals of each resolution that are not folded yet.
+
+        Where to go on is read from the folded table itself, so that a crash in between neither
+        loses nor repeats an interval.
+        """
+        own = pl.col("collector") == self.collector
+        finer = table
+        finer_ns = 1_000_000_000
+        for name, interval_ns in RESOLUTIONS_NS.items():
+            place = f"{table}.{name}"
+            source = self.store.span(finer)
+            if source is None:
+                return
+            done = self.store.last(place, own)
+            start = source[0] // interval_ns * interval_ns if done is None else done + interval_ns
+            # The newest interval may still grow: samples come up to two flushes late.
+            until = source[1] + finer_ns - int(2 * self.flush_s * 1e9) * (finer == table)
+            until = until // interval_ns * interval_ns
+            while start < until:
+                # In pieces, so that a collector that was away for long needs no more memory.
+                stop = min(start + 360 * interval_ns, until)
+                rows = self.store.read(finer, start, stop, own)
+                if not rows.is_empty():
+                    self.store.write(place, fold(table, rows, interval_ns))
+                start = stop
+            finer, finer_ns = place, interval_ns
+
+    def _forget(self) -> None:
+        now = self.clock()
+        for place in self.store.places():
+            _, _, resolution = place.partition(".")
+            keep_ns = self.retention.keep_of(resolution or None)
+            if keep_ns is not None:
+                self.store.forget(place, now - keep_ns)
+        if self.retention.max_bytes is not None:
+            self._shrink(self.retention.max_bytes)
+
+    def _shrink(self, limit_bytes: int) -> None:
+        """Give up the oldest of the finest rows, as much as the store is over its limit."""
+        for _ in range(_SHRINK_ROUNDS):
+            size = self.store.size_bytes()
+            if size <= limit_bytes:
+                return
+            spans = {place: self.store.span(place) for place in self.store.places()}
+            held = {place: span for place, span in spans.items() if span and span[1] > span[0]}
+            fine = {place: span for place, span in held.items() if "." not in place} or held
+            if not fine:
+                return
+            oldest = min(span[0] for span in fine.values())
+            newest = max(span[1] for span in fine.values())
+            part = min(1.1 * (size - limit_bytes) / size, 0.9)
+            for place in fine:
+                with contextlib.suppress(StoreFullError):
+                    self.store.forget(place, oldest + int((newest - oldest) * part) + 1)
+                    self.store.compact(place)

@@ -1,0 +1,330 @@
+"""The store: a directory of Delta Lake tables, written by collectors and read by pages.
+
+`DeltaStore` appends and queries; several processes may do both at once. What buffers, folds,
+compacts and forgets is in `recorder`; InfluxDB is in `influx`.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import polars as pl
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from fabricscope.errors import StoreError
+from fabricscope.series import SERIES, is_folded, key_columns
+from fabricscope.tables import TABLES, Column
+
+__all__ = ["RESOLUTIONS_NS", "DeltaStore", "Store", "declared", "fold", "schema_of"]
+
+RESOLUTIONS_NS: Final = {"10s": 10_000_000_000, "1m": 60_000_000_000, "1h": 3_600_000_000_000}
+"""Intervals that samples of a second are folded into, each from the one before."""
+
+SECOND_NS: Final = 1_000_000_000
+MAX_ROWS: Final = 1_000_000
+"""Rows of one answer; a query that would give more is refused with a way out."""
+
+_TARGET_FILE_BYTES: Final = 64 << 20
+_ATTEMPTS: Final = 5
+_CONFIGURATION: Final = {"delta.logRetentionDuration": "interval 1 minutes"}
+"""Nobody asks for old versions of a table; without this its log grows for a month."""
+
+
+class Store(Protocol):
+    """What collectors write to and pages read from."""
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Add rows; when this returns they are kept."""
+        ...
+
+    def query(
+        self,
+        table: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        columns: Sequence[str] | None = None,
+        where: pl.Expr | None = None,
+        max_points: int | None = None,
+    ) -> pl.DataFrame:
+        """Return rows with start_ns <= time_ns < end_ns, in order of time."""
+        ...
+
+
+def declared() -> dict[str, tuple[Column, ...]]:
+    """Return every table that a store may hold."""
+    return {**TABLES, **SERIES}
+
+
+def schema_of(table: str) -> dict[str, pl.DataType]:
+    """Return the polars schema of a declared table, `time_ns` first.
+
+    Raises StoreError for a table that is not declared.
+    """
+    columns = declared().get(table)
+    if columns is None:
+        raise StoreError(f"there is no table {table}; the tables are {', '.join(declared())}")
+    schema = {column.name: _dtype(column.dtype) for column in columns}
+    return schema if "time_ns" in schema else {"time_ns": pl.Int64(), **schema}
+
+
+def _dtype(name: str) -> pl.DataType:
+    if name.startswith("List("):
+        return pl.List(_dtype(name[5:-1]))
+    dtype: pl.DataType = getattr(pl, name)()
+    return dtype
+
+
+def fold(table: str, frame: pl.DataFrame, interval_ns: int) -> pl.DataFrame:
+    """Return samples folded into intervals of `interval_ns`, as the columns' `fold` says."""
+    folds = {
+        "sum": lambda name: pl.col(name).sum(),
+        "max": lambda name: pl.col(name).max(),
+        "min": lambda name: pl.col(name).min(),
+        "mean": lambda name: pl.col(name).mean(),
+        "last": lambda name: pl.col(name).drop_nulls().last(),
+    }
+    values = [folds[c.fold](c.name) for c in SERIES[table] if c.fold in folds]
+    start = (pl.col("time_ns") // interval_ns * interval_ns).alias("time_ns")
+    folded = frame.sort("time_ns").group_by(start, *key_columns(table)).agg(values)
+    return folded.select(list(schema_of(table))).cast(schema_of(table)).sort("time_ns")  # type: ignore[arg-type]
+
+
+class DeltaStore:
+    """A directory with one Delta Lake table for each table and resolution."""
+
+    def __init__(self, root: str | Path) -> None:
+        """Name the directory; nothing is made before the first row is written."""
+        self.root = Path(root)
+
+    def __repr__(self) -> str:
+        """Return the directory."""
+        return f"DeltaStore({str(self.root)!r})"
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Add rows of a declared table; they are on disk and visible to readers on return.
+
+        Raises StoreError when the disk is full or the directory cannot be written.
+        """
+        self.write(table, frame.select(list(schema_of(table))).cast(schema_of(table)))  # type: ignore[arg-type]
+
+    def write(self, place: str, frame: pl.DataFrame) -> None:
+        """Add rows to the Delta table `place`, for example `link_samples` or `link_samples.1m`."""
+        if frame.is_empty():
+            return
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    write_deltalake(
+                        str(self.root / place),
+                        frame,
+                        mode="append",
+                        configuration=_CONFIGURATION,
+                    )
+                    return
+                except CommitFailedError:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+        except (OSError, DeltaError) as error:
+            raise self._explain(error) from error
+
+    def query(
+        self,
+        table: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        columns: Sequence[str] | None = None,
+        where: pl.Expr | None = None,
+        max_points: int | None = None,
+    ) -> pl.DataFrame:
+        """Return rows with start_ns <= time_ns < end_ns, in order of time.
+
+        max_points: at most so many intervals; samples then come from the finest resolution that
+        has no more, and what is not folded yet is folded on the way. A table without rows gives an
+        empty frame. Raises StoreError when the answer has more than MAX_ROWS rows.
+        """
+        schema = schema_of(table)
+        wanted = list(columns) if columns is not None else list(schema)
+        resolution = self.resolution_for(table, start_ns, end_ns, max_points)
+        if resolution is None:
+            frame = self.read(table, start_ns, end_ns, where, wanted)
+        else:
+            frame = self._read_folded(table, resolution, start_ns, end_ns, where)
+        return frame.sort("time_ns").select(wanted)
+
+    def resolution_for(
+        self, table: str, start_ns: int, end_ns: int, max_points: int | None
+    ) -> str | None:
+        """Return the resolution that answers with at most `max_points`, None for the rows."""
+        if max_points is None or not is_folded(table):
+            return None
+        if (end_ns - start_ns) / SECOND_NS <= max_points:
+            return None
+        for name, interval_ns in RESOLUTIONS_NS.items():
+            if (end_ns - start_ns) / interval_ns <= max_points:
+                return name
+        return next(reversed(RESOLUTIONS_NS))
+
+    def span(self, place: str) -> tuple[int, int] | None:
+        """Return the first and last `time_ns` in a Delta table, None when it has no rows."""
+        files = self.files(place)
+        if files is None or files.is_empty():
+            return None
+        first, last = files["min.time_ns"].min(), files["max.time_ns"].max()
+        return (int(first), int(last)) if first is not None and last is not None else None  # type: ignore[arg-type]
+
+    def last(self, place: str, where: pl.Expr) -> int | None:
+        """Return the last `time_ns` of the rows that `where` keeps, None when there are none."""
+        span = self.span(place)
+        reach_ns = SECOND_NS * 3_600
+        while span is not None:
+            start = span[1] - reach_ns
+            newest = self.read(place, start, span[1] + 1, where, ["time_ns"])["time_ns"].max()
+            if newest is not None:
+                return int(newest)  # type: ignore[arg-type]
+            if start <= span[0]:
+                return None
+            reach_ns *= 8
+        return None
+
+    def files(self, place: str) -> pl.DataFrame | None:
+        """Return the files of a Delta table with sizes and statistics, None if there is none."""
+        delta = self._open(place)
+        if delta is None:
+            return None
+        return pl.DataFrame(delta.get_add_actions(flatten=True))
+
+    def places(self) -> list[str]:
+        """Return the Delta tables that exist, in order of name."""
+        if not self.root.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.root.glob("*/_delta_log"))
+
+    def compact(self, place: str) -> tuple[int, int]:
+        """Join small files and delete those no longer needed; return how many were and are."""
+        delta = self._open(place)
+        if delta is None:
+            return 0, 0
+        before = len(delta.file_uris())
+        try:
+            delta.optimize.compact(target_size=_TARGET_FILE_BYTES)
+            # Only files that the log itself gave up: what others are writing is not among them.
+            delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+            delta.create_checkpoint()
+            delta.cleanup_metadata()
+        except CommitFailedError:
+            return before, before  # another collector was at it; the next time will do
+        except (OSError, DeltaError) as error:
+            raise self._explain(error) from error
+        return before, len(delta.file_uris())
+
+    def forget(self, place: str, before_ns: int) -> int:
+        """Delete rows older than `before_ns`; return how many."""
+        span = self.span(place)
+        delta = self._open(place)
+        if delta is None or span is None or span[0] >= before_ns:
+            return 0
+        try:
+            result: dict[str, Any] = delta.delete(f"time_ns < {int(before_ns)}")
+        except CommitFailedError:
+            return 0
+        return int(result.get("num_deleted_rows") or 0)
+
+    def size_bytes(self) -> int:
+        """Return what the store takes on disk, old versions included."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
+    def _open(self, place: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(str(self.root / place))
+        except TableNotFoundError:
+            return None
+        except (OSError, DeltaError) as error:
+            raise self._explain(error) from error
+
+    def read(
+        self,
+        place: str,
+        start_ns: int,
+        end_ns: int,
+        where: pl.Expr | None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return rows of the Delta table `place`, in no order.
+
+        Files without rows in the range are not opened. Raises StoreError for more than MAX_ROWS.
+        """
+        schema = schema_of(place.split(".")[0])
+        for attempt in range(_ATTEMPTS):
+            files = self.files(place)
+            if files is None or files.is_empty():
+                return pl.DataFrame(schema=schema)
+            inside = (pl.col("max.time_ns") >= start_ns) & (pl.col("min.time_ns") < end_ns)
+            paths = [str(self.root / place / path) for path in files.filter(inside)["path"]]
+            if not paths:
+                return pl.DataFrame(schema=schema)
+            rows = pl.scan_parquet(paths, missing_columns="insert", schema=schema).filter(
+                (pl.col("time_ns") >= start_ns) & (pl.col("time_ns") < end_ns)
+            )
+            if where is not None:
+                rows = rows.filter(where)
+            if columns is not None:
+                rows = rows.select(list(dict.fromkeys([*columns, "time_ns"])))
+            try:
+                frame = rows.head(MAX_ROWS + 1).collect()
+            except (FileNotFoundError, pl.exceptions.ComputeError):
+                # Compacted and swept away between the list and the look: read the new list.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            if frame.height > MAX_ROWS:
+                raise StoreError(
+                    f"{place} has more than {MAX_ROWS:,} rows in this range; take a shorter one, "
+                    "filter, or ask for fewer points"
+                )
+            return frame
+        raise AssertionError("unreachable")
+
+    def _read_folded(
+        self, table: str, resolution: str, start_ns: int, end_ns: int, where: pl.Expr | None
+    ) -> pl.DataFrame:
+        """Return folded samples; the newest, not folded yet, are folded from finer ones."""
+        names = list(RESOLUTIONS_NS)
+        interval_ns = RESOLUTIONS_NS[resolution]
+        parts = []
+        until = end_ns
+        start = start_ns // interval_ns * interval_ns
+        for name in reversed([None, *names[: names.index(resolution) + 1]]):
+            place = table if name is None else f"{table}.{name}"
+            span = self.span(place)
+            if span is None:
+                continue
+            step = SECOND_NS if name is None else RESOLUTIONS_NS[name]
+            part = self.read(place, start, until, where)
+            parts.append(part)
+            start = max(start, span[1] + step)
+            if start >= until:
+                break
+        if not parts:
+            return pl.DataFrame(schema=schema_of(table))
+        return fold(table, pl.concat(parts), interval_ns)
+
+    def _explain(self, error: Exception) -> StoreError:
+        text = str(error)
+        if "No space left" in text or "os error 28" in text:
+            free = shutil.disk_usage(self.root).free if self.root.exists() else 0
+            return StoreFullError(
+                f"the disk of store {self.root} is full ({free / 1e6:.0f} MB free); free some "
+                "space, or give --max-size so that the oldest data make room"
+            )
+        if isinstance(error, PermissionError) or "ermission denied" in text:
+            return StoreError(f"store {self.root} cannot be written: permission denied")
+        return StoreError(f"store {self.root}: {text.splitlines()[0]}")
+
+
+class StoreFullError(StoreError):
+    """The disk under the store is full."""

@@ -1,0 +1,217 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fabricscope.errors import StoreError
+from fabricscope.recorder import Recorder, Retention
+from fabricscope.store import DeltaStore, fold, schema_of
+
+SECOND_NS = 1_000_000_000
+
+
+def samples(start_s: int, seconds: int, taps: int = 3, collector: str = "one") -> pl.DataFrame:
+    """Return a sample a second and tap; packets count up, so that each can be told apart."""
+    rows = seconds * taps
+    values = np.arange(rows)
+    frame = pl.DataFrame(
+        {
+            "time_ns": (start_s + values // taps) * SECOND_NS,
+            "collector": [collector] * rows,
+            "tap": [f"tap{k % taps}" for k in range(rows)],
+            "packets": start_s * taps + values,
+            "bytes": values * 100,
+            "sampling": values % 7,
+        }
+    )
+    schema = schema_of("tap_samples")
+    missing = [pl.lit(0).alias(name) for name in schema if name not in frame.columns]
+    return frame.with_columns(missing)
+
+
+def test_what_is_appended_is_read_back_in_order_of_time(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path / "store")
+    later, earlier = samples(100, 5), samples(50, 5)
+    store.append("tap_samples", later)
+    store.append("tap_samples", earlier)
+    found = store.query("tap_samples", 0, 1_000 * SECOND_NS)
+    assert found.height == 30
+    assert found["time_ns"].is_sorted()
+    assert set(found["packets"]) == {*later["packets"], *earlier["packets"]}
+    part = store.query(
+        "tap_samples",
+        52 * SECOND_NS,
+        101 * SECOND_NS,
+        columns=["packets"],
+        where=pl.col("tap") == "tap1",
+    )
+    assert part.columns == ["packets"]
+    assert part.height == 4
+
+
+def test_tables_without_rows_are_empty_and_unknown_ones_refused(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+    assert store.query("alerts", 0, 10).is_empty()
+    assert store.query("link_samples", 0, 10, max_points=1).is_empty()
+    assert store.places() == []
+    with pytest.raises(StoreError, match="no table nonsense; the tables are"):
+        store.query("nonsense", 0, 1)
+
+
+def test_folding_does_what_each_column_says() -> None:
+    rows = samples(20, 20, taps=1)
+    folded = fold("tap_samples", rows, 10 * SECOND_NS)
+    assert folded["time_ns"].to_list() == [20 * SECOND_NS, 30 * SECOND_NS]
+    assert folded["packets"].to_list() == [sum(range(20, 30)), sum(range(30, 40))]
+    assert folded["sampling"].to_list() == [6, 6]
+
+
+@pytest.mark.parametrize(("points", "rows"), [(4_000, 12_000), (400, 1_200), (70, 201), (3, 6)])
+def test_longer_intervals_answer_long_ranges(tmp_path: Path, points: int, rows: int) -> None:
+    """The sum over all intervals is that of the rows, folded on disk or on the way."""
+    store = DeltaStore(tmp_path)
+    recorder = Recorder(store, "one", clock=lambda: 0)
+    for start in range(0, 4_000, 500):
+        recorder.append("tap_samples", samples(start, 500))
+        recorder.flush()
+        recorder.upkeep()
+    found = store.query("tap_samples", 0, 4_000 * SECOND_NS, max_points=points)
+    assert found.height == rows
+    assert found["packets"].sum() == sum(range(12_000))
+    assert [store.files(place).height for place in store.places()] == [1, 1, 1, 1]  # type: ignore[union-attr]
+
+
+def test_each_collector_folds_its_own(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+    one, two = (Recorder(store, name) for name in ("one", "two"))
+    for start in (0, 100, 200):
+        for recorder in (one, two):
+            recorder.append("tap_samples", samples(start, 100, 1, recorder.collector))
+            recorder.flush()
+            recorder.upkeep()
+    folded = store.query("tap_samples", 0, 240 * SECOND_NS, max_points=10)
+    sums = dict(folded.group_by("collector").agg(pl.col("packets").sum()).iter_rows())
+    assert sums == {"one": sum(range(240)), "two": sum(range(240))}
+
+
+def test_old_rows_go_and_folded_ones_stay_longer(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+    now = 4_000
+    keep = Retention(keep_ns=1_000 * SECOND_NS)
+    recorder = Recorder(store, "one", keep, clock=lambda: now * SECOND_NS)
+    for start in range(0, now, 1_000):
+        recorder.append("tap_samples", samples(start, 1_000))
+        recorder.flush()
+    recorder.upkeep()
+    recorder.upkeep()
+    assert store.span("tap_samples") == (3_000 * SECOND_NS, 3_999 * SECOND_NS)
+    folded = store.query("tap_samples", 0, 3_600 * SECOND_NS, max_points=60)
+    assert folded["packets"].sum() == sum(range(3 * 3_600))
+
+
+def test_a_limit_in_bytes_gives_up_the_oldest_rows(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+    limit = 1_500_000
+    recorder = Recorder(store, "one", Retention(max_bytes=limit))
+    for start in range(0, 200_000, 50_000):
+        recorder.append("tap_samples", samples(start, 50_000))
+        recorder.flush()
+    assert store.size_bytes() > limit
+    recorder.upkeep()
+    assert limit / 4 < store.size_bytes() <= limit
+    span = store.span("tap_samples")
+    assert span is not None
+    assert 0 < span[0] < span[1] == 199_999 * SECOND_NS
+
+
+def test_a_disk_that_refuses_keeps_rows_for_later(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    root.write_text("a file where the directory should be")
+    recorder = Recorder(DeltaStore(root), "one")
+    recorder.append("tap_samples", samples(0, 10))
+    assert recorder.flush() == 0
+    assert str(root) in recorder.problem
+    root.unlink()
+    assert recorder.flush() == 30
+    assert recorder.problem == ""
+    assert DeltaStore(root).query("tap_samples", 0, 10 * SECOND_NS).height == 30
+
+
+WRITER = """
+import sys, threading
+sys.path.insert(0, sys.argv[2])
+from test_store import samples
+from fabricscope.recorder import Recorder
+from fabricscope.store import DeltaStore
+store = DeltaStore(sys.argv[1])
+recorder = Recorder(store, "one")
+start = int(sys.argv[3])
+print("ready", flush=True)
+def keep_up():
+    while True:
+        recorder.upkeep()
+threading.Thread(target=keep_up, daemon=True).start()
+while True:
+    recorder.append("tap_samples", samples(start, 20))
+    recorder.flush()
+    start += 20
+    print(start, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_kills_lose_nothing_that_was_flushed(tmp_path: Path, repository: Path) -> None:
+    """A writer that also folds and compacts is killed again and again while another reads."""
+    kills = int(os.environ.get("FABRICSCOPE_KILLS", "12"))
+    store = DeltaStore(tmp_path / "store")
+    dice = random.Random(7)
+    reading, problems = threading.Event(), []
+
+    def read() -> None:
+        seen = 0
+        while not reading.is_set():
+            try:
+                found = store.query("tap_samples", 0, 10**18, columns=["packets"])
+            except Exception as error:  # whatever it is, the test must see it
+                problems.append(repr(error))
+                return
+            if found["packets"].n_unique() != found.height or found.height < seen:
+                problems.append(f"{found.height} rows after {seen}, or some twice")
+            seen = found.height
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    flushed = 0
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    for _ in range(kills):
+        command = [sys.executable, "-c", WRITER, str(store.root), str(Path(__file__).parent)]
+        writer = subprocess.Popen(
+            [*command, str(flushed)], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        timer = threading.Timer(dice.uniform(0.05, 0.8), writer.send_signal, [signal.SIGKILL])
+        timer.start()
+        reported = [int(line) for line in writer.stdout if line.strip().isdigit()]
+        writer.wait()
+        writer.stdout.close()
+        found = store.query("tap_samples", 0, 10**18, columns=["packets"])["packets"]
+        assert found.n_unique() == found.len(), "a row is there twice"
+        kept = found.len() // 3
+        assert sorted(found) == list(range(3 * kept))
+        assert kept >= max(reported, default=flushed), "reported as flushed, and gone"
+        flushed = kept
+    reading.set()
+    reader.join()
+    assert not problems
+    # What was folded before the kills is whole too.
+    Recorder(store, "one").upkeep()
+    folded = store.query("tap_samples", 0, flushed * SECOND_NS, max_points=10)
+    assert folded["packets"].sum() == sum(range(3 * flushed))
