@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from fabricscope.errors import FabricError
@@ -18,14 +19,15 @@ from fabricscope.topology.builders.presets import PRESETS
 from fabricscope.topology.builders.rail import build_rail
 from fabricscope.topology.builders.wiring import Hardware
 from fabricscope.topology.fabric import Fabric
+from fabricscope.topology.quantities import parse_rate_gbps, parse_time_ns
 
-__all__ = ["KINDS", "build", "parse_rate_gbps"]
+__all__ = ["KINDS", "build"]
 
 _LONGEST: Final = 1_000
 _MOST: Final = 10**12  # far above any limit on devices, which then names the count
 _NUMBER: Final = r"(\d{1,15}(?:\.\d{1,15})?)"
-_RATE_UNITS: Final = {"": 1.0, "g": 1.0, "t": 1000.0, "m": 0.001}
-_TIME_UNITS: Final = {"": 1.0, "ns": 1.0, "us": 1000.0}
+_FASTEST_GBPS: Final = 1e6
+_SLOWEST_NS: Final = 1e9
 _LENGTHS: Final = ("host_length", "spine_length", "core_length")
 
 
@@ -53,7 +55,7 @@ _OPTIONS: Final = (*_RATES, *_COUNTS, *_LENGTHS, "forwarding", "oversubscription
 
 
 def build(spec: str) -> Fabric:
-    """Return the fabric that `spec` describes: a short form, or a preset's name.
+    """Return the fabric that `spec` describes: a short form, a preset's name, or a file's path.
 
     Raises FabricError with the part of the specification that is wrong, and what would be right.
     """
@@ -65,22 +67,32 @@ def build(spec: str) -> Fabric:
         if len(spec) > _LONGEST:
             raise FabricError(f"{spec[:40]}...: a fabric is described in {_LONGEST} characters")
         return _build(spec, kind, rest)
+    if _names_file(spec):
+        from fabricscope.topology.files import read_fabric
+
+        return read_fabric(Path(spec)).fabric
     known = [*PRESETS, *KINDS]
     close = difflib.get_close_matches(kind, known, 1, 0.5)
     meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
     raise FabricError(f"{spec[:80]!r} is neither a fabric nor a file; {meant}")
 
 
-def parse_rate_gbps(text: str, where: str) -> float:
-    """Return a rate such as 400G, 1.6T or 100 in Gb/s.
+def _parse_rate(text: str, where: str) -> float:
+    if re.fullmatch(_NUMBER, text, re.A):
+        text += "G"
+    try:
+        rate_gbps = parse_rate_gbps(text)
+    except FabricError as error:
+        raise FabricError(f"{where}: {error}") from error
+    if rate_gbps > _FASTEST_GBPS:
+        raise FabricError(f"{where}: rate {text[:40]!r} is above {_FASTEST_GBPS:,.0f} Gb/s")
+    return rate_gbps
 
-    Raises FabricError beginning with `where`.
-    """
-    match = re.fullmatch(_NUMBER + r"\s*([gtm]?)(?:b(?:ps|it/s|/s)?)?", text.strip(), re.I | re.A)
-    rate = float(match[1]) * _RATE_UNITS[match[2].lower()] if match else 0.0
-    if not 0 < rate <= 1e6:
-        raise FabricError(f"{where}: {text[:40]!r} is no rate; write 400G, 1.6T or 100")
-    return rate
+
+def _names_file(spec: str) -> bool:
+    if not spec or "\0" in spec or len(spec) > _LONGEST:
+        return False
+    return "/" in spec or bool(Path(spec).suffix) or Path(spec).exists()
 
 
 def _build(spec: str, name: str, rest: str) -> Fabric:
@@ -90,7 +102,7 @@ def _build(spec: str, name: str, rest: str) -> Fabric:
     shape = _parse_shape(spec, name, kind, shape_text)
     hardware = Hardware()
     if at:
-        rate = parse_rate_gbps(rate_text, spec)
+        rate = _parse_rate(rate_text, spec)
         hardware = hardware._replace(rate=rate, uplink=rate, core=rate)
     given: set[str] = set()
     extra: dict[str, int | str] = {}
@@ -157,15 +169,18 @@ def _set_option(spec: str, hardware: Hardware, key: str, value: str) -> Hardware
     if key == "nvlink" and value == "0":
         return hardware._replace(nvlink=0.0)
     if key in _RATES:
-        return _replace(hardware, key, parse_rate_gbps(value, f"{spec}: {key}"))
+        return _replace(hardware, key, _parse_rate(value, f"{spec}: {key}"))
     if key in _COUNTS:
         return _replace(hardware, key, _parse_count(spec, key, value))
     if key in _LENGTHS:
         return _replace(hardware, key, _parse_number(spec, key, value.removesuffix("m")))
-    match = re.fullmatch(_NUMBER + r"(ns|us|)", value, re.A)
-    if not match:
-        raise FabricError(f"{spec}: {key} must be a time such as 500ns or 1us, not {value[:40]!r}")
-    return hardware._replace(forwarding_ns=float(match[1]) * _TIME_UNITS[match[2]])
+    try:
+        forwarding_ns = parse_time_ns(value)
+    except FabricError as error:
+        raise FabricError(f"{spec}: {key}: {error}") from error
+    if forwarding_ns > _SLOWEST_NS:
+        raise FabricError(f"{spec}: {key}: {value[:40]!r} is above 1 s; no switch takes so long")
+    return hardware._replace(forwarding_ns=forwarding_ns)
 
 
 def _replace(hardware: Hardware, key: str, value: float) -> Hardware:
