@@ -36,7 +36,7 @@ def first_signs(events: Events, collective: Collective) -> NDArray[np.float64]:
     """
     count = len(events.ranks)
     signs = np.full((len(collective.segments), count), np.nan)
-    shows = np.flatnonzero(events.kind != KIND_ACK)
+    shows = np.flatnonzero((events.kind != KIND_ACK) & events.seen)
     src, start = events.src[shows], events.start_ns[shows]
     for rank in range(count):
         own = np.sort(start[src == rank])

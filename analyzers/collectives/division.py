@@ -129,6 +129,10 @@ def _iterations(
         number[own] = np.searchsorted(
             by_rank.get(id(rank), whole), events.start_ns[own], side="right"
         )
+    if events.answered is not None:
+        # Of a message that was late the ACK comes when its sender is further on.
+        answers = np.flatnonzero(events.answered >= 0)
+        number[answers] = number[events.answered[answers]]
     data = np.flatnonzero(events.kind < KIND_CONTROL)
     mean = events.matrix_of(data) / count
     pattern = complete_pattern(mean, events.slack_bytes)

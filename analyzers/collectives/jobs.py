@@ -30,6 +30,9 @@ SLACK_PACKETS: Final = 2.5
 
 MAX_RANKS: Final = 1_024
 
+MAX_UNANSWERED: Final = 64
+"""Messages of a queue pair under way at once, among which an ACK finds the one it ends."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -40,6 +43,7 @@ class Events:
     may miss of an edge as the mirror lost packets; lost: the part of packets it lost; lane: the
     queue pair's number at the receiver, 0 over TCP. delay_ns: what passes at least between a
     message at the tap and the one that was waiting for it. whole: transfers are single messages.
+    answered: the row of the data that an acknowledgement was for last, -1 unknown or no ACK.
     """
 
     ranks: list[str]
@@ -57,6 +61,12 @@ class Events:
     lost: float = 0.0
     delay_ns: float = 0.0
     whole: bool = True
+    answered: NDArray[np.int64] | None = None
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Tell what has times of its own: of what the mirror missed only the bytes are known."""
+        return self.end_ns >= self.start_ns
 
     def matrix(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return data bytes by sender and receiver of events `start` to `stop`, (n, n)."""
@@ -246,7 +256,40 @@ def _events(
         lost if rdma else 0.0,
         DELAY_PART * round_trip_ns(channels[np.unique(number)], qps)[0] if rdma else 0.0,
         rdma and not joined,
+        _answered(transfers, channels, qps) if rdma and not joined else None,
     )
+
+
+def _answered(
+    transfers: NDArray[np.void], channels: NDArray[np.void], qps: NDArray[np.void]
+) -> NDArray[np.int64]:
+    """Return the row of the data that each acknowledgement's PSN ends, -1 where there is none."""
+    found = np.full(len(transfers), -1, np.int64)
+    slots = channels["qp"].astype(np.int64)
+    carrier = np.full(len(qps) + 1, -1, np.int64)
+    carrier[slots] = np.arange(len(channels))
+    number = transfers["channel"].astype(np.int64)
+    order = np.argsort(number, kind="stable")
+    bounds = np.searchsorted(number[order], np.arange(len(channels) + 1))
+    for channel in np.unique(number[transfers["kind"] == KIND_ACK]).tolist():
+        paired = int(qps["paired"][slots[channel]])
+        if paired < 0 or carrier[paired] < 0:
+            continue
+        own = order[bounds[channel] : bounds[channel + 1]]
+        acks = own[transfers["kind"][own] == KIND_ACK]
+        data = order[bounds[carrier[paired]] : bounds[carrier[paired] + 1]]
+        data = data[transfers["kind"][data] != KIND_ACK]
+        place = np.searchsorted(transfers["start_ns"][data], transfers["end_ns"][acks]) - 1
+        psn = transfers["psn"].astype(np.int64)
+        for _ in range(MAX_UNANSWERED):
+            ahead = (psn[data[place]] - psn[acks]) & 0xFFFFFF if data.size else np.zeros(0)
+            late = (place >= 0) & (ahead > 0) & (ahead < 0x800000)
+            if not late.any():
+                break
+            place[late] -= 1
+        known = place >= 0
+        found[acks[known]] = data[place[known]]
+    return found
 
 
 def round_trip_ns(channels: NDArray[np.void], qps: NDArray[np.void]) -> tuple[float, float]:

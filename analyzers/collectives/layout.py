@@ -22,6 +22,7 @@ CHANNEL_DTYPE: Final = np.dtype(
         ("packets", "i8"),
         ("ack_start_ns", "i8"),  # of the train of acknowledgements that this direction carries
         ("ack_end_ns", "i8"),  # 0: none yet
+        ("ack_psn", "i8"),
         ("seen", "i8"),  # packets of the transfer under way
         ("full", "u4"),  # largest payload seen: segment size or path MTU
         ("place", "i4"),  # row of the transfer written last, -1 for none
@@ -42,6 +43,8 @@ TRANSFER_DTYPE: Final = np.dtype(
         ("bytes", "i8"),  # payload, what the mirror missed included
         ("channel", "i4"),
         ("packets", "u4"),  # captured
+        ("psn", "u4"),  # RDMA: its last packet's; of an ACK train the last one acknowledged
+        ("before", "i4"),  # RDMA: row of the channel's transfer before, -1 unknown
         ("kind", "u1"),  # KIND_*
     ],
     align=True,
@@ -68,6 +71,9 @@ HOLE_LIMIT_BYTES: Final = 1 << 24
 """A jump of the TCP sequence number beyond this is no loss but another connection."""
 
 HOLE_LIMIT_PACKETS: Final = 1 << 16
+
+MAX_REPEATED: Final = 64
+"""Transfers back of a channel among which a repeated packet finds its own."""
 
 MAX_CHANNELS: Final = 131_072
 MAX_TRANSFERS: Final = 1 << 20

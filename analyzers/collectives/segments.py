@@ -224,7 +224,7 @@ def _attach_openings(segments: list[Segment], events: Events) -> list[Segment]:
 
 def set_times(events: Events, segment: Segment) -> None:
     """Set start and end: first to last packet of data, over TCP of control as well."""
-    rows = segment.rows
+    rows = segment.rows[events.seen[segment.rows]]
     kind = events.kind[rows]
     starts, ends = events.start_ns[rows], events.end_ns[rows]
     counted = kind < KIND_CONTROL

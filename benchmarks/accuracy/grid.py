@@ -157,7 +157,7 @@ def generate(case: Case, folder: Path) -> tuple[Path, dict[str, Any]]:
                 "mtu": MTU,
             },
             "transport": {
-                "ack_timeout_us": 4000.0,
+                "ack_timeout_us": 20_000.0,
                 "initial_psn": "random",
                 "out_of_order": "tolerate" if case.fault == "reorder" else "nak",
             },

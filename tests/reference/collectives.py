@@ -12,6 +12,7 @@ WITH_SIZE = {6, 10, 11}
 IMMEDIATE = {3, 5, 9, 11}
 DATA, MARKED, CONTROL, ACKS = 0, 1, 2, 3
 CREDIT, SMALL, TCP_PAUSE, ACK_PAUSE = 64, 256, 2_000_000, 20_000
+REMEMBERED = 64
 
 Packet = dict[str, int]
 Transfer = list[int]
@@ -28,10 +29,14 @@ class Messages:
         self.full = 0
         self.before = 0
         self.last: Transfer | None = None
+        self.history: list[tuple[int, Transfer]] = []  # the last PSN of each, in order
+        self.began = self.ended = 0
         self.train: list[int] | None = None
 
-    def close(self, marked: bool) -> None:
-        """End the message under way."""
+    def close(self, marked: bool, last_psn: int | None = None) -> None:
+        """End the message under way, whose last packet is the one before the expected one."""
+        if last_psn is None:
+            last_psn = ((self.expected_psn or 0) - 1) % (1 << 24)
         message, self.open = self.open, None
         if message is None:
             return
@@ -39,16 +44,33 @@ class Messages:
         if size == 0 and marked and self.last and self.last[5] == DATA:
             self.last[1] = max(self.last[1], message["end"])
             self.last[5] = MARKED
+            self.history[-1] = last_psn, self.last
         if size:
             self.before = size
             kind = MARKED if marked else CONTROL if size <= CREDIT else DATA
             transfer = [message["start"], message["end"], size, self.number, message["seen"], kind]
             self.last = transfer
+            self.history.append((last_psn, transfer))
             self.out.append(transfer)
+
+    def repeat(self, psn: int, now: int) -> None:
+        """Prolong the message that a repeated packet belongs to."""
+        belongs = None
+        for last_psn, transfer in self.history[: -REMEMBERED - 2 : -1]:
+            if 0 < (psn - last_psn) % (1 << 24) < 1 << 23:
+                break
+            belongs = transfer
+        if belongs:
+            belongs[1] = now
+        elif self.open:
+            self.open["end"] = now
+        elif self.history:
+            self.history[-1][1][1] = now
 
     def begin(self, now: int) -> dict[str, Any]:
         """Begin a message."""
         self.open = {"start": now, "end": now, "bytes": 0, "seen": 0, "size": None}
+        self.began = now
         return self.open
 
     def close_acks(self) -> None:
@@ -72,23 +94,24 @@ class Messages:
         if self.expected_psn is not None:
             missed = (packet["psn"] - self.expected_psn) % (1 << 24)
             if missed >= 1 << 23:
-                if self.open:
-                    self.open["end"] = now
-                elif self.last:
-                    self.last[1] = now
+                self.repeat(packet["psn"], now)
                 return
             if missed > 1 << 16:
                 self.close(False)
                 missed = 0
-        self.expected_psn = (packet["psn"] + 1) % (1 << 24)
         self.full = max(self.full, payload)
         if operation in FIRST:
-            missed = self._finish_lost(missed)
+            start = self.open["start"] if self.open else self.began
+            end = self.open["end"] if self.open else self.ended
+            missed = self._finish_lost(missed, packet["psn"])
             message = self.begin(now)
             if missed:
                 size = self.before if 0 < self.before < self.full else self.full
                 if size > CREDIT:
-                    self.out.append([now, now, missed * size, self.number, 0, MARKED])
+                    middle = max((start + now) // 2, end + 1)
+                    self.last = [middle, end, missed * size, self.number, 0, MARKED]
+                    self.history.append(((packet["psn"] - 1) % (1 << 24), self.last))
+                    self.out.append(self.last)
             if operation in WITH_SIZE and packet["dma"]:
                 message["size"] = packet["dma"]
         elif self.open is None:
@@ -99,18 +122,19 @@ class Messages:
             whole = message["bytes"] + missed * self.full
             if message["size"] is not None and whole + payload > message["size"]:
                 rest = max(whole - message["size"], 0)
-                self.close(True)
+                self.close(True, (packet["psn"] - 1) % (1 << 24))
                 message = self.begin(now)
                 message["bytes"] = rest
             else:
                 message["bytes"] = whole
         message["bytes"] += payload
-        message["end"] = now
+        message["end"] = self.ended = now
         message["seen"] += 1
+        self.expected_psn = (packet["psn"] + 1) % (1 << 24)
         if operation in LAST:
             self.close(operation in IMMEDIATE)
 
-    def _finish_lost(self, missed: int) -> int:
+    def _finish_lost(self, missed: int, psn: int) -> int:
         """Close a message whose Last was missed; return how many packets are still unexplained."""
         if self.open is None:
             return missed
@@ -119,8 +143,9 @@ class Messages:
             self.open["bytes"] += missed * self.full
         else:
             rest = max(self.open["bytes"] + missed * self.full - self.open["size"], 0)
-        self.close(True)
-        return rest // max(self.full, 1)
+        missed = rest // max(self.full, 1)
+        self.close(True, (psn - missed - 1) % (1 << 24))
+        return missed
 
 
 class Segments:
@@ -224,6 +249,7 @@ def join_slowly(transfers: list[dict[str, int]], pause_ns: int) -> list[dict[str
             open_run["end_ns"] = transfer["end_ns"]
             open_run["bytes"] += transfer["bytes"]
             open_run["packets"] += transfer["packets"]
+            open_run["psn"], open_run["before"] = transfer["psn"], transfer["before"]
         else:
             last[key] = dict(transfer)
             joined.append(last[key])

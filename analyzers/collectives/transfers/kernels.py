@@ -18,6 +18,7 @@ from fabricscope.analyzers.collectives.layout import (
     KIND_CONTROL,
     KIND_DATA,
     KIND_IMMEDIATE,
+    MAX_REPEATED,
     SMALL_TCP_BYTES,
     TCP_PAUSE_NS,
 )
@@ -51,12 +52,12 @@ def _open_channel(state, packets, row, qp):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _append(state, number, start_ns, end_ns, size, seen, kind):
-    """Write a transfer; past the bound it is counted as dropped."""
+def _append(state, number, start_ns, end_ns, size, seen, kind, psn):
+    """Write a transfer; return its row, -1 where past the bound it is only counted."""
     place = state.cursor[CURSOR_TRANSFERS]
     if place >= state.transfers.shape[0]:
         state.counters[1] += 1
-        return
+        return np.int64(-1)
     state.cursor[CURSOR_TRANSFERS] = place + 1
     transfer = state.transfers[place]
     transfer.start_ns = start_ns
@@ -64,7 +65,20 @@ def _append(state, number, start_ns, end_ns, size, seen, kind):
     transfer.bytes = size
     transfer.channel = number
     transfer.packets = seen
+    transfer.psn = psn
+    transfer.before = -1
     transfer.kind = kind
+    return place
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _append_data(state, number, start_ns, end_ns, size, seen, kind, psn):
+    """Write a transfer of data, linked with the one before on its channel."""
+    channel = state.channels[number]
+    before = channel.place
+    channel.place = _append(state, number, start_ns, end_ns, size, seen, kind, psn)
+    if channel.place >= 0:
+        state.transfers[channel.place].before = before
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -84,6 +98,7 @@ def close_transfer(state, number, immediate):
             transfer = state.transfers[channel.place]
             transfer.end_ns = max(transfer.end_ns, channel.end_ns)
             transfer.kind = KIND_IMMEDIATE
+            transfer.psn = (channel.next - 1) & 0xFFFFFF
         return
     channel.last_bytes = size
     kind = KIND_DATA
@@ -91,10 +106,8 @@ def close_transfer(state, number, immediate):
         kind = KIND_IMMEDIATE
     elif channel.qp >= 0 and size <= CREDIT_BYTES:
         kind = KIND_CONTROL
-    channel.place = -1
-    if state.cursor[CURSOR_TRANSFERS] < state.transfers.shape[0]:
-        channel.place = state.cursor[CURSOR_TRANSFERS]
-    _append(state, number, channel.start_ns, channel.end_ns, size, channel.seen, kind)
+    psn = (channel.next - 1) & 0xFFFFFF
+    _append_data(state, number, channel.start_ns, channel.end_ns, size, channel.seen, kind, psn)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -102,18 +115,55 @@ def close_acks(state, number):
     """End the train of acknowledgements on a channel, if there is one."""
     channel = state.channels[number]
     if channel.ack_end_ns:
-        _append(state, number, channel.ack_start_ns, channel.ack_end_ns, 0, 0, KIND_ACK)
+        _append(
+            state,
+            number,
+            channel.ack_start_ns,
+            channel.ack_end_ns,
+            0,
+            0,
+            KIND_ACK,
+            channel.ack_psn,
+        )
         channel.ack_end_ns = 0
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _follow_ack(state, number, now):
+def _follow_ack(state, number, now, psn):
     """Advance a train of acknowledgements."""
     channel = state.channels[number]
     if now - channel.ack_end_ns > ACK_PAUSE_NS:
         close_acks(state, number)
         channel.ack_start_ns = now
     channel.ack_end_ns = now
+    channel.ack_psn = psn
+
+
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def _is_behind(psn, other):
+    """Tell whether `psn` comes after `other` in the order of 24-bit numbers."""
+    return 0 < (psn - other) & 0xFFFFFF < 0x800000
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _follow_repetition(state, number, now, psn):
+    """Prolong the transfer that a repeated packet belongs to.
+
+    The receiver has it only now, whatever the tap saw before.
+    """
+    channel = state.channels[number]
+    place = np.int64(channel.place)
+    if channel.open and (place < 0 or _is_behind(psn, np.int64(state.transfers[place].psn))):
+        channel.end_ns = now
+        return
+    if place < 0:
+        return
+    for _ in range(MAX_REPEATED):
+        before = np.int64(state.transfers[place].before)
+        if before < 0 or _is_behind(psn, np.int64(state.transfers[before].psn)):
+            break
+        place = before
+    state.transfers[place].end_ns = now
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
@@ -134,16 +184,12 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
     if channel.next >= 0:
         missed = (psn - channel.next) & 0xFFFFFF
         if missed >= 0x800000:
-            # The receiver has it only now, whatever the tap saw before.
             channel.resent += 1
-            channel.end_ns = now
-            if not channel.open and channel.place >= 0:
-                state.transfers[channel.place].end_ns = now
+            _follow_repetition(state, number, now, psn)
             return
         if missed > HOLE_LIMIT_PACKETS:
             close_transfer(state, number, False)
             missed = np.int64(0)
-    channel.next = (psn + 1) & 0xFFFFFF
     channel.packets += 1
     if payload > channel.full:
         channel.full = payload
@@ -153,6 +199,7 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
         channel.lost += missed
         state.counters[3] += missed
     if first or only:
+        start_ns, end_ns = channel.start_ns, channel.end_ns
         if channel.open:
             # Its Last was missed; a WRITE has announced its size, a SEND is counted by PSNs.
             rest = missed * channel.full
@@ -161,8 +208,9 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
             else:
                 channel.bytes += rest
                 rest = 0
-            close_transfer(state, number, True)
             missed = np.int64(max(rest, 0) // max(channel.full, 1))
+            channel.next = psn - missed
+            close_transfer(state, number, True)
         _begin(channel, now)
         if missed:
             # Whole messages are missing: as large as the one before, if that was a single packet.
@@ -170,7 +218,11 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
             if 0 < channel.last_bytes < size:
                 size = channel.last_bytes
             if size > CREDIT_BYTES:
-                _append(state, number, now, now, missed * size, 0, KIND_IMMEDIATE)
+                # Sent some time between those before and behind it.
+                middle = max((start_ns + now) // 2, end_ns + 1)
+                size *= missed
+                last = (psn - 1) & 0xFFFFFF
+                _append_data(state, number, middle, end_ns, size, 0, KIND_IMMEDIATE, last)
         # Of packets cut short of the RETH the length is 0: PSNs count their bytes.
         if dma_length > 0 and (operation == 6 or operation == 10 or operation == 11):
             channel.expected = dma_length
@@ -181,6 +233,7 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
         whole = channel.bytes + missed * channel.full + payload
         if channel.expected >= 0 and whole > channel.expected:
             rest = whole - payload - channel.expected
+            channel.next = psn
             close_transfer(state, number, True)
             _begin(channel, now)
             channel.bytes = max(rest, 0)
@@ -189,6 +242,7 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
     channel.bytes += payload
     channel.end_ns = now
     channel.seen += 1
+    channel.next = (psn + 1) & 0xFFFFFF
     if (
         only
         or operation == 2
@@ -247,7 +301,7 @@ def _follow_segment(state, number, now, sequence, payload, tcp_flags):
         channel.full = payload
     if new <= SMALL_TCP_BYTES and not channel.was_full:
         close_transfer(state, number, False)
-        _append(state, number, now, now, new, 1, KIND_CONTROL)
+        _append(state, number, now, now, new, 1, KIND_CONTROL, 0)
         return
     if channel.open and now - channel.end_ns > TCP_PAUSE_NS:
         close_transfer(state, number, False)
@@ -299,7 +353,7 @@ def follow_transfers(state, packets, flow, side, queue_pair):
                     continue
                 state.qp_channels[slot] = number + 1
             if operation == 17:
-                _follow_ack(state, number, packets.time_ns[row])
+                _follow_ack(state, number, packets.time_ns[row], np.int64(packets.psn[row]))
                 continue
             _follow_message(
                 state,
