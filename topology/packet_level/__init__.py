@@ -1,0 +1,1 @@
+"""The packet-level engine: every packet, queue and time-out around a failure."""

@@ -1,0 +1,412 @@
+"""The packet engine's loop: takes the next event, moves one packet, and queues what follows.
+
+Tables are those of `layout.Network`. The loop comes back when nothing is left, at a time limit,
+or when an array is nearly full; its caller enlarges the array and calls it again.
+"""
+
+import numpy as np
+from numba import njit
+
+from fabricscope.topology.packet_level.forwarding.kernels import (
+    choose_port,
+    forget_routes,
+    home_port,
+)
+from fabricscope.topology.packet_level.layout import (
+    CNP,
+    CORRUPTED,
+    DATA,
+    DONE,
+    ENDPOINT,
+    IN_FLIGHT,
+    INTO_DEAD,
+    IS_LAST,
+    IS_MARKED,
+    MAX_TTL,
+    NAK,
+    NEEDS_ROOM,
+    NEVER,
+    NO_ROUTE,
+    PAUSE,
+    QP_IDLE,
+    QP_PACED,
+    QP_READY,
+    REACHED_LIMIT,
+    TOOK_ENOUGH,
+)
+from fabricscope.topology.packet_level.queues.kernels import (
+    check_pauses,
+    drain_port,
+    draw,
+    drop_first,
+    enqueue,
+    free_packet,
+    insert_first,
+    lose,
+    obey_pause,
+    replace_first,
+    schedule,
+)
+from fabricscope.topology.packet_level.recovery.kernels import (
+    act,
+    age_entries,
+    apply_changes,
+    receive_notice,
+    sample_packet,
+)
+from fabricscope.topology.packet_level.transport.kernels import (
+    accept_data,
+    after_sending,
+    answer,
+    can_send,
+    cut_rate,
+    finish_transfer,
+    fire_timeout,
+    make_ready,
+    next_data_packet,
+    note_acknowledged,
+    start_transfer,
+)
+from fabricscope.topology.routing.kernels import mix
+
+
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def take_arrival(net, channel, now):
+    """Return the packet that arrives over `channel` now, and put the port's next event in place.
+
+    The event of this arrival is still the first of the heap.
+    """
+    clock = net.clock[0]
+    port = net.ports[channel]
+    number = np.int64(port["head"])
+    if port["drain"] == number:
+        drain_port(net.ports, net.devices, net.packets, port, now)
+    following = np.int64(net.packets[number]["next"])
+    port["head"] = following
+    leaves = NEVER
+    if following < 0:
+        port["tail"] = -1
+    else:
+        leaves = net.packets[following]["leaves"]
+    if leaves < NEVER:
+        net.due[channel] = leaves + port["delay"]
+        replace_first(net.heap, clock["heap_size"], leaves + port["delay"], channel)
+    else:
+        net.due[channel] = NEVER
+        drop_first(net.heap, clock)
+    net.channel_bytes[clock["window"], channel] += net.packets[number]["size"]
+    return number
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def find_fate(net, channel, number, now):
+    """Return why a watched channel loses the packet that has just come out of it, or -1."""
+    port = net.ports[channel]
+    packet = net.packets[number]
+    leaves = packet["leaves"]
+    began = leaves - np.int64(packet["size"] * port["ps_per_byte"] + 0.5)
+    if port["dead"]:
+        return np.int64(IN_FLIGHT if began < port["down_since"] else INTO_DEAD)
+    if began < port["alive_since"]:
+        return np.int64(IN_FLIGHT if began < port["down_since"] else INTO_DEAD)
+    if port["loss"] > 0.0 and draw(net.clock[0]["seed"], now, channel) < port["loss"]:
+        return np.int64(CORRUPTED)
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def record(net, channel, number):
+    """Write down for a mirror port what has left into `channel`, unless the port was dead."""
+    port = net.ports[channel]
+    packet = net.packets[number]
+    began = packet["leaves"] - np.int64(packet["size"] * port["ps_per_byte"] + 0.5)
+    dead = began >= port["down_since"] and (port["dead"] or began < port["alive_since"])
+    if port["faulty"] and dead:
+        return
+    clock = net.clock[0]
+    if clock["tap_size"] == len(net.taps):
+        clock["tap_missed"] += 1
+        return
+    row = net.taps[clock["tap_size"]]
+    clock["tap_size"] += 1
+    row["time"] = packet["leaves"]
+    row["psn"] = packet["psn"]
+    row["channel"] = channel
+    row["qp"] = packet["qp"]
+    row["payload"] = packet["payload"]
+    row["size"] = packet["size"]
+    row["value"] = packet["value"] & 0xFFFF
+    row["kind"] = packet["kind"]
+    row["flags"] = packet["flags"]
+    row["hop"] = packet["hop"]
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def activate(net, number, now):
+    """Let a queue pair send if it has something to send and may."""
+    pair = net.queue_pairs[number]
+    clock = net.clock[0]
+    if pair["state"] != QP_IDLE or not can_send(net.rules[0], pair):
+        return
+    if pair["throttled"] and pair["may_send"] > now:
+        pair["state"] = QP_PACED
+        schedule(net.heap, clock, net.due, pair["may_send"], clock["base_pace"] + number)
+        return
+    channel = home_port(net, number)
+    if channel >= 0:
+        make_ready(
+            net.heap, clock, net.due, net.ports, net.queue_pairs, number, channel, now
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def receive(net, device, number, now):
+    """Let an endpoint take a packet in; return the packet that it answers with, or -1."""
+    clock = net.clock[0]
+    packet = net.packets[number]
+    queue_pair = np.int64(packet["qp"])
+    pair = net.queue_pairs[queue_pair]
+    kind = packet["kind"]
+    reply = np.int64(-1)
+    if kind == DATA:
+        if packet["flags"] & IS_MARKED and now - pair["last_cnp"] >= net.rules[0]["cnp_interval"]:
+            pair["last_cnp"] = now
+            warning = answer(clock, net.rules[0], net.packets, pair, queue_pair, CNP)
+            send_cnp(net, device, warning, now)
+        in_order = packet["psn"] == pair["expected_psn"]
+        wanted = accept_data(clock, net.rules[0], net.packets, net.queue_pairs, number)
+        if in_order and packet["flags"] & IS_LAST:
+            transfer = np.int64(net.lists[pair["receiving"]])
+            pair["receiving"] += 1
+            finish_transfer(
+                net.heap, clock, net.transfers, net.successor_start, net.successors,
+                transfer, now,
+            )  # fmt: skip
+        if wanted >= 0:
+            reply = answer(clock, net.rules[0], net.packets, pair, queue_pair, wanted)
+    elif kind == CNP:
+        pair["cnps"] += 1
+        cut_rate(net.rules[0], pair, now)
+    else:
+        news = note_acknowledged(net.rules[0], pair, net.transfers, net.lists, packet["psn"], now)
+        if kind == NAK and packet["psn"] == pair["oldest_psn"]:
+            pair["next_psn"] = pair["oldest_psn"]
+            news = True
+        if news and pair["state"] == QP_IDLE:
+            activate(net, queue_pair, now)
+    free_packet(clock, net.packets, number)
+    return reply
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def send_cnp(net, device, number, now):
+    """Send a CNP ahead of the data that wait at the NIC."""
+    channel = choose_port(net, device, number)
+    if channel < 0:
+        lose(net.clock[0], net.packets, net.queue_pairs, net.lost, number, NO_ROUTE, now)
+        return
+    insert_first(
+        net.heap, net.clock[0], net.due, net.ports, net.devices, net.packets, channel, number, now
+    )
+
+
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def send_next(net, channel, now):
+    """Return the next data packet of the NIC port `channel`, or -1; plan the port's next turn.
+
+    The event of this turn is still the first of the heap.
+    """
+    clock = net.clock[0]
+    port = net.ports[channel]
+    sender = len(net.ports) + channel
+    made = np.int64(-1)
+    net.due[sender] = NEVER
+    if port["paused"] or port["ready_head"] < 0:
+        drop_first(net.heap, clock)
+        return made
+    if port["free"] > now:
+        net.due[sender] = port["free"]
+        replace_first(net.heap, clock["heap_size"], port["free"], sender)
+        return made
+    while port["ready_head"] >= 0:
+        number = np.int64(port["ready_head"])
+        pair = net.queue_pairs[number]
+        port["ready_head"] = pair["next_ready"]
+        if pair["state"] != QP_READY:
+            continue
+        pair["state"] = QP_IDLE
+        if not can_send(net.rules[0], pair):
+            continue
+        home = home_port(net, number)
+        if home != channel:
+            if home >= 0:
+                make_ready(
+                    net.heap, clock, net.due, net.ports, net.queue_pairs, number, home, now + 1
+                )
+            continue
+        made = next_data_packet(
+            clock, net.rules[0], net.packets, net.queue_pairs, net.transfers, net.lists, number
+        )
+        size = np.int64(net.packets[made]["size"])
+        leaves = now + np.int64(size * port["ps_per_byte"] + 0.5)
+        after_sending(
+            net.heap, clock, net.due, net.rules[0], net.ports, net.queue_pairs, number, channel,
+            size, leaves, now,
+        )  # fmt: skip
+        if port["ready_head"] >= 0:
+            net.due[sender] = leaves
+            replace_first(net.heap, clock["heap_size"], leaves, sender)
+        else:
+            drop_first(net.heap, clock)
+        return made
+    drop_first(net.heap, clock)
+    return made
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def handle_seldom(net, ident, now):
+    """Handle an event that is neither an arrival nor a NIC's turn to send."""
+    clock = net.clock[0]
+    if ident >= clock["base_start"]:
+        transfer = ident - clock["base_start"]
+        if net.transfers[transfer]["packets"] == 0:
+            net.transfers[transfer]["started"] = now
+            net.transfers[transfer]["acknowledged"] = now
+            finish_transfer(
+                net.heap, clock, net.transfers, net.successor_start, net.successors,
+                transfer, now,
+            )  # fmt: skip
+            return
+        start_transfer(clock, net.queue_pairs, net.transfers, net.lists, transfer, now)
+        activate(net, np.int64(net.transfers[transfer]["qp"]), now)
+        return
+    if net.due[ident] != now:
+        return
+    net.due[ident] = NEVER
+    if ident >= clock["base_action"]:
+        act(net, ident - clock["base_action"], now)
+    elif ident == clock["base_age"]:
+        age_entries(net, now)
+    elif ident == clock["base_change"]:
+        apply_changes(net, now)
+    elif ident >= clock["base_pace"]:
+        number = ident - clock["base_pace"]
+        if net.queue_pairs[number]["state"] == QP_PACED:
+            net.queue_pairs[number]["state"] = QP_IDLE
+            activate(net, number, now)
+    elif ident >= clock["base_timeout"]:
+        number = ident - clock["base_timeout"]
+        pair = net.queue_pairs[number]
+        done = fire_timeout(net.heap, clock, net.due, net.rules[0], pair, number, now)
+        if done == 2:
+            pair["flow_hash"] = mix(pair["flow_hash"] + np.uint64(1))
+            forget_routes(net, number)
+        if done:
+            activate(net, number, now)
+    else:
+        check_pauses(
+            net.heap, clock, net.due, net.rules[0], net.ports, net.devices, net.packets,
+            net.out_channels, ident - clock["base_check"], now,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def handle_control(net, channel, number, now):
+    """Handle a pause frame or a notice that came in over `channel`; both end here."""
+    clock = net.clock[0]
+    if net.packets[number]["kind"] == PAUSE:
+        obey_pause(
+            net.heap, clock, net.due, net.rules[0], net.ports, net.devices, net.packets,
+            net.out_channels, channel ^ 1, net.packets[number]["value"], now,
+        )  # fmt: skip
+    else:
+        receive_notice(net, number, channel, now)
+    free_packet(clock, net.packets, number)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def advance(net, limit, most_events, margin):
+    """Run until `limit` ps or for `most_events` events; return why it came back.
+
+    margin: free rows of packets, actions and heap that one event may need.
+    """
+    clock = net.clock[0]
+    channels = len(net.ports)
+    for done in range(most_events):
+        if clock["heap_size"] == 0:
+            clock["events"] += done
+            return DONE
+        now = net.heap[0]["time"]
+        ident = net.heap[0]["ident"]
+        if now > limit:
+            clock["events"] += done
+            return REACHED_LIMIT
+        if (
+            clock["free_packets"] < margin
+            or clock["free_actions"] < margin
+            or clock["heap_size"] + margin > len(net.heap)
+        ):
+            clock["events"] += done
+            return NEEDS_ROOM
+        clock["now"] = now
+        number = np.int64(-1)
+        target = np.int64(-1)
+        inbound = np.int64(-1)
+        if ident < channels:
+            if net.due[ident] != now:
+                drop_first(net.heap, clock)
+                continue
+            port = net.ports[ident]
+            number = take_arrival(net, ident, now)
+            if port["watched"]:
+                if port["tap"] >= 0:
+                    record(net, ident, number)
+                cause = find_fate(net, ident, number, now)
+                if cause >= 0:
+                    lose(
+                        clock, net.packets, net.queue_pairs, net.lost, number, cause, now
+                    )  # fmt: skip
+                    continue
+            device = np.int64(port["target"])
+            packet = net.packets[number]
+            if packet["kind"] >= PAUSE:
+                handle_control(net, ident, number, now)
+                continue
+            if net.devices[device]["kind"] == ENDPOINT:
+                number = receive(net, device, number, now)
+                if number < 0:
+                    continue
+                target = choose_port(net, device, number)
+            else:
+                inbound = ident
+                packet["hop"] += 1
+                if packet["hop"] < MAX_TTL:
+                    target = choose_port(net, device, number)
+            if target < 0:
+                lose(clock, net.packets, net.queue_pairs, net.lost, number, NO_ROUTE, now)
+                continue
+            if net.ports[target]["faulty"]:
+                sample_packet(net, device, target, number, inbound, now)
+        elif ident < 2 * channels:
+            if net.due[ident] != now:
+                drop_first(net.heap, clock)
+                continue
+            target = ident - channels
+            number = send_next(net, target, now)
+            if number < 0:
+                continue
+        else:
+            drop_first(net.heap, clock)
+            handle_seldom(net, ident, now)
+            continue
+        if net.packets[number]["kind"] == CNP:
+            insert_first(
+                net.heap, clock, net.due, net.ports, net.devices, net.packets, target, number, now
+            )
+            continue
+        enqueue(
+            net.heap, clock, net.due, net.rules[0], net.ports, net.devices, net.packets,
+            net.out_channels, net.queue_pairs, net.lost, target, number, inbound, now,
+        )  # fmt: skip
+    clock["events"] += most_events
+    return TOOK_ENOUGH

@@ -1,0 +1,1 @@
+"""Ports: the queue of events, buffers, marking, pauses and the packets on the wire."""

@@ -1,0 +1,1 @@
+"""Recovery that switches carry out themselves, packet by packet."""
