@@ -4,6 +4,7 @@ Memory is bounded: when the list of transfers fills up, neighbours on a channel 
 those with short pauses between them; what a bound still costs is counted.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -78,12 +79,19 @@ class CollectiveAnalyzer:
                 close_transfer(self._state, channel, False)
             self._state.flow_channels[places] = 0
 
-    def finish(self, flows: FlowTable, queue_pairs: QueuePairTable) -> CollectiveResult:
-        """Recognise jobs and collectives; after this no batch may follow."""
+    def finish(
+        self, flows: FlowTable, queue_pairs: QueuePairTable, captures: Sequence[str] = ()
+    ) -> CollectiveResult:
+        """Recognise jobs and collectives; after this no batch may follow.
+
+        captures: the name of each tap's capture, for the frames of findings.
+        """
         for channel in range(int(self._state.cursor[CURSOR_CHANNELS])):
             close_transfer(self._state, channel, False)
             close_acks(self._state, channel)
-        return recognise(self.channels, self.transfers, self.counters, queue_pairs, self._end_ns)
+        return recognise(
+            self.channels, self.transfers, self.counters, queue_pairs, self._end_ns, captures
+        )
 
     @property
     def channels(self) -> NDArray[np.void]:

@@ -1,5 +1,6 @@
 """From transfers to jobs: the order of the steps, read top to bottom."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from fabricscope.analyzers.collectives.evidence import (
     stuck_finding,
     transport_of,
 )
+from fabricscope.analyzers.collectives.incast import incast_findings
 from fabricscope.analyzers.collectives.jobs import Events, round_trip_ns, sort_out
 from fabricscope.analyzers.collectives.operations import Collective, identify
 from fabricscope.analyzers.collectives.results import CollectiveResult
@@ -38,15 +40,18 @@ def recognise(
     counters: dict[str, int],
     queue_pairs: QueuePairTable,
     end_ns: int,
+    captures: Sequence[str] = (),
 ) -> CollectiveResult:
     """Return the jobs and collectives in transfers (TRANSFER_DTYPE) on channels (CHANNEL_DTYPE).
 
-    end_ns: the end of the capture, for operations that never ended.
+    end_ns: the end of the capture, for operations that never ended; captures: the name of each
+    tap's capture, for frames.
     """
     result = CollectiveResult(counters=counters)
     if transfers.size == 0:
         return result
     qps = queue_pairs.queue_pairs
+    result.findings.extend(incast_findings(channels, transfers, queue_pairs, captures))
     traffic = sort_out(channels, transfers, qps, counters["compactions"] > 0)
     ordered: list[tuple[int, dict[str, Any]]] = []
     for events in traffic.groups:

@@ -234,14 +234,17 @@ class _Run:
         self.queue_pairs.finish()
         end_ns = self.flows.counters["last_ns"]
         tap_names = self.source.tap_names()
+        single = isinstance(self.source, SingleFile)
+        files = self.source.facts()
+        captures = [files[0].path] if single and files else tap_names
         return Analysis(
             options=self.options,
-            files=self.source.facts(),
+            files=files,
             flows=self.flows,
             closed=self.closed,
             applications=self.named,
             behaviour=judge(np.concatenate(self.features)),
-            collectives=self.collectives.finish(self.flows, self.queue_pairs),
+            collectives=self.collectives.finish(self.flows, self.queue_pairs, captures),
             queue_pairs=self.queue_pairs,
             connections=self.management.connections,
             pauses=self.pauses.finish(end_ns),

@@ -1,0 +1,302 @@
+"""Incast: several senders at once for one receiver, whose link they must share.
+
+What a spread all-to-all does is none: there every sender has others to send to, and no link more
+than its share. Only RDMA messages (SEND, WRITE) are looked at; read responses are not cut into
+transfers here.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.addresses import address_text
+from fabricscope.analyzers.collectives.layout import KIND_CONTROL
+from fabricscope.analyzers.findings.finding import MAX_FRAMES, Finding, host_filter
+from fabricscope.analyzers.rdma import layout as rdma
+from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.analyzers.sketch.quantiles import percentile
+
+MIN_SENDERS: Final = 3
+MIN_SENDERS_UNMARKED: Final = 4
+"""Without any sign of congestion: trees have three neighbours at most."""
+
+MIN_BYTES: Final = 1_024
+"""Smaller messages are credits and notifications; no queue builds up from them."""
+
+RTT_FACTOR: Final = 4.0
+MIN_WINDOW_NS: Final = 20_000
+MAX_WINDOW_NS: Final = 1_000_000
+UNKNOWN_WINDOW_NS: Final = 100_000
+"""Senders count as at once within a few round trips: sooner nobody can slow them down."""
+
+MIN_SENDER_PART: Final = 0.05
+"""Who has less of the receiver's bytes is no sender of the incast."""
+
+MIN_FOCUS: Final = 0.5
+"""Part of what the senders send meanwhile that goes to this one receiver."""
+
+FULL_PART: Final = 0.8
+"""Of the rate at which single messages pass: together the senders fill the receiver's link."""
+
+RATE_BYTES: Final = 32_768
+"""Messages from this size on tell a link's rate."""
+
+SIGNS: Final = (rdma.EVENT_ECN, rdma.EVENT_NETWORK_LOSS, rdma.EVENT_RECOVERY)
+
+
+class _Messages(NamedTuple):
+    """RDMA data transfers: sender and receiver by host number, times in ns, bytes, slot of QP."""
+
+    src: NDArray[np.int64]
+    dst: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    size: NDArray[np.float64]
+    slot: NDArray[np.int64]
+
+    def of(self, chosen: NDArray[np.bool_]) -> "_Messages":
+        return _Messages(
+            self.src[chosen],
+            self.dst[chosen],
+            self.start[chosen],
+            self.end[chosen],
+            self.size[chosen],
+            self.slot[chosen],
+        )
+
+
+def incast_findings(
+    channels: NDArray[np.void],
+    transfers: NDArray[np.void],
+    queue_pairs: QueuePairTable,
+    captures: Sequence[str] = (),
+) -> list[Finding]:
+    """Return a finding for each receiver that several senders overload at once.
+
+    captures: the name of the capture of each tap, for the frames.
+    """
+    over_rdma = channels["qp"][transfers["channel"]] >= 0
+    kept = over_rdma & (transfers["kind"] < KIND_CONTROL) & (transfers["bytes"] >= MIN_BYTES)
+    own = transfers[kept]
+    if own.size == 0:
+        return []
+    messages, names = _messages(channels, own)
+    window_ns = _window_ns(queue_pairs.queue_pairs, messages.slot)
+    line_gbps = _line_rate(messages)
+    findings = []
+    for receiver in np.unique(messages.dst).tolist():
+        inbound = messages.of(messages.dst == receiver)
+        senders = np.unique(inbound.src)
+        if senders.size < MIN_SENDERS:
+            continue
+        episodes = _episodes(inbound, window_ns)
+        if episodes.size == 0:
+            continue
+        found = _judge(messages, inbound, episodes, window_ns, line_gbps, queue_pairs)
+        if found is not None:
+            findings.append(_finding(names[receiver], found, window_ns, line_gbps, captures))
+    return findings
+
+
+def _messages(
+    channels: NDArray[np.void], transfers: NDArray[np.void]
+) -> tuple[_Messages, list[str]]:
+    number = transfers["channel"].astype(np.int64)
+    ends = np.concatenate(
+        (
+            np.stack((channels["src_hi"], channels["src_lo"]), axis=1),
+            np.stack((channels["dst_hi"], channels["dst_lo"]), axis=1),
+        )
+    )
+    known, host = np.unique(ends, axis=0, return_inverse=True)
+    host = host.reshape(-1).astype(np.int64)
+    texts = [address_text(hi, lo, infiniband=hi == 0 and lo < 1 << 16) for hi, lo in known.tolist()]
+    start = transfers["start_ns"].astype(np.int64)
+    messages = _Messages(
+        host[: len(channels)][number],
+        host[len(channels) :][number],
+        start,
+        np.maximum(transfers["end_ns"].astype(np.int64), start + 1),
+        transfers["bytes"].astype(np.float64),
+        channels["qp"][number].astype(np.int64),
+    )
+    return messages, texts
+
+
+def _window_ns(qps: NDArray[np.void], slots: NDArray[np.int64]) -> int:
+    """Return within which time senders count as at once: four median ACK round trips."""
+    own = qps[np.unique(slots)]
+    own = own[own["ack_rtt"].sum(axis=1) > 0]
+    if own.size == 0:
+        return UNKNOWN_WINDOW_NS
+    typical = float(np.median(percentile(own["ack_rtt"], 0.5)))
+    return int(np.clip(RTT_FACTOR * typical, MIN_WINDOW_NS, MAX_WINDOW_NS))
+
+
+def _line_rate(messages: _Messages) -> float:
+    """Return the rate in Gb/s at which single messages pass, the fastest twentieth left out."""
+    large = messages.of(messages.size >= RATE_BYTES)
+    if large.size.size == 0:
+        return 0.0
+    return float(np.percentile(large.size * 8 / (large.end - large.start), 95))
+
+
+def _episodes(inbound: _Messages, window_ns: int) -> NDArray[np.int64]:
+    """Return stretches (n, 2) ns in which at least `MIN_SENDERS` send within a window."""
+    starts, ends = [], []
+    for sender in np.unique(inbound.src).tolist():
+        own = inbound.of(inbound.src == sender)
+        order = np.argsort(own.start, kind="stable")
+        start, until = own.start[order], np.maximum.accumulate(own.end[order]) + window_ns
+        heads = np.concatenate(([True], start[1:] > until[:-1]))
+        starts.append(start[heads])
+        ends.append(until[np.concatenate((heads[1:], [True]))])
+    times = np.concatenate((*starts, *ends))
+    change = np.repeat([1, -1], [sum(map(len, starts)), sum(map(len, ends))])
+    order = np.argsort(times, kind="stable")
+    times, degree = times[order], np.cumsum(change[order])
+    many = degree >= MIN_SENDERS
+    begins = times[many & ~np.concatenate(([False], many[:-1]))]
+    finishes = times[~many & np.concatenate(([False], many[:-1]))]
+    episodes = np.stack((begins, np.maximum(finishes - window_ns, begins + 1)), axis=1)
+    return np.asarray(episodes, np.int64)
+
+
+class _Incast(NamedTuple):
+    senders: int
+    episodes: int
+    time_ns: int
+    bytes: float
+    rate_gbps: float
+    focus: float
+    marked: int
+    cnps: int
+    resent: int
+    frames: list[int]
+    tap: int
+
+
+def _inside(messages: _Messages, episodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how many bytes of each message lie in episodes, as if they flowed evenly."""
+    corners = episodes.reshape(-1)
+    passed = np.zeros(corners.size)
+    passed[1::2] = np.cumsum(episodes[:, 1] - episodes[:, 0])
+    passed[2::2] = passed[1:-1:2]
+    # Times since the first corner keep nanoseconds exact as floats.
+    base = int(corners[0])
+    first = np.interp(messages.start - base, corners - base, passed)
+    last = np.interp(messages.end - base, corners - base, passed)
+    return np.asarray(messages.size * (last - first) / (messages.end - messages.start))
+
+
+def _judge(
+    messages: _Messages,
+    inbound: _Messages,
+    episodes: NDArray[np.int64],
+    window_ns: int,
+    line_gbps: float,
+    queue_pairs: QueuePairTable,
+) -> _Incast | None:
+    """Return the receiver's incast, None where its senders have others to send to, or room."""
+    carried = _inside(inbound, episodes)
+    total = float(carried.sum())
+    if total <= 0:
+        return None
+    by_sender = np.bincount(inbound.src, carried)
+    senders = np.flatnonzero(by_sender >= MIN_SENDER_PART * total)
+    if senders.size < MIN_SENDERS:
+        return None
+    outbound = messages.of(np.isin(messages.src, senders))
+    focus = float(by_sender[senders].sum() / max(_inside(outbound, episodes).sum(), 1.0))
+    if focus < MIN_FOCUS:
+        return None
+    time_ns = int((episodes[:, 1] - episodes[:, 0]).sum())
+    slots = np.unique(inbound.slot[np.isin(inbound.src, senders)])
+    qps = queue_pairs.queue_pairs
+    # A CNP travels to the sender, so it is counted at the other direction's queue pair.
+    back = qps["paired"][slots].astype(np.int64)
+    back = back[back >= 0]
+    signs = _signs(queue_pairs, slots, back, episodes, window_ns)
+    rate_gbps = total * 8 / max(time_ns, 1)
+    full = line_gbps > 0 and rate_gbps >= FULL_PART * line_gbps
+    if signs.size == 0 and not (full and senders.size >= MIN_SENDERS_UNMARKED):
+        return None
+    tap = int(signs["tap"][0]) if signs.size else -1
+    shown = signs[signs["tap"] == tap]
+    return _Incast(
+        int(senders.size),
+        len(episodes),
+        time_ns,
+        total,
+        rate_gbps,
+        focus,
+        int(qps["ecn_marked"][slots].sum()) if signs.size else 0,
+        int(qps["cnps"][back].sum()) if signs.size else 0,
+        int(qps["retransmissions"][slots].sum()) if signs.size else 0,
+        sorted({int(frame) for frame in shown["frame"].tolist()} - {0})[:MAX_FRAMES],
+        tap,
+    )
+
+
+def _signs(
+    queue_pairs: QueuePairTable,
+    slots: NDArray[np.int64],
+    back: NDArray[np.int64],
+    episodes: NDArray[np.int64],
+    window_ns: int,
+) -> NDArray[np.void]:
+    """Return marks and losses of `slots` and CNPs of `back` in episodes or a window after."""
+    parts = [queue_pairs.events(kind) for kind in SIGNS]
+    parts = [events[np.isin(events["qp"], slots)] for events in parts]
+    cnps = queue_pairs.events(rdma.EVENT_CNP)
+    events = np.concatenate((*parts, cnps[np.isin(cnps["qp"], back)]))
+    place = np.searchsorted(episodes[:, 0], events["time_ns"], side="right") - 1
+    during = (place >= 0) & (events["time_ns"] <= episodes[place, 1] + window_ns)
+    own: NDArray[np.void] = events[during]
+    return own
+
+
+def _finding(
+    receiver: str, found: _Incast, window_ns: int, line_gbps: float, captures: Sequence[str]
+) -> Finding:
+    signs = [
+        f"{count:,} {name}"
+        for count, name in (
+            (found.marked, "packets marked CE"),
+            (found.cnps, "CNPs"),
+            (found.resent, "packets sent again"),
+        )
+        if count
+    ]
+    congested = bool(signs)
+    told = ", ".join(signs) if congested else "no mark, CNP or loss was seen"
+    times = f"{found.episodes:,} times" if found.episodes > 1 else "once"
+    return Finding(
+        "warning" if congested else "notice",
+        "incast",
+        receiver,
+        f"{found.senders} hosts send to {receiver} at once ({times}, together "
+        f"{found.time_ns / 1e6:.3g} ms), {found.bytes / 1e6:.3g} MB at {found.rate_gbps:.3g} Gb/s; "
+        f"{told}.",
+        "Spread these transfers over time or receivers; check ECN thresholds and buffers of the "
+        "receiver's switch port.",
+        {
+            "senders": found.senders,
+            "episodes": found.episodes,
+            "time_ms": round(found.time_ns / 1e6, 6),
+            "bytes": round(found.bytes),
+            "rate_gbps": round(found.rate_gbps, 4),
+            "line_gbps": round(line_gbps, 4),
+            "focus": round(found.focus, 4),
+            "window_us": window_ns / 1e3,
+            "ecn_marked": found.marked,
+            "cnps": found.cnps,
+            "retransmissions": found.resent,
+        },
+        packets=found.frames,
+        capture=captures[found.tap] if 0 <= found.tap < len(captures) else "",
+        filter=host_filter(receiver),
+        weight=found.bytes,
+    )
