@@ -13,8 +13,8 @@ MAX_HOPS = 8
 class Stream(NamedTuple):
     """Packets towards `group` that end in a dead port.
 
-    path: channels from that of the first device with another path to the dead one; that device has
-    none when even an origin of traffic must use it. packets_per_ns: of this stream.
+    path: channels from that of the first device with another path to the dead one.
+    packets_per_ns: of this stream.
     """
 
     group: int
@@ -55,7 +55,7 @@ class StreamFinder:
         return full * self.default_load / max(used, 1)
 
     def find(self, dead: int, groups: list[int], down: set[int]) -> list[Stream]:
-        """Return the streams into the dead port `dead` towards `groups`.
+        """Return the streams into the dead port `dead` towards `groups` that someone can avoid.
 
         down: channels that their own devices know to be dead.
         """
@@ -73,14 +73,16 @@ class StreamFinder:
         device = int(self.situation.fabric.channels.source[path[0]])
         row = self.row(device)
         members = set(row.channels[row.groups == group].tolist())
+        if members - down - {path[0]}:
+            return [Stream(group, path, rate)]
+        source = self.situation.fabric.channels.source
         feeders = [
             channel
             for channel in self.feeding.into(device)
-            if group
-            in self.row(int(self.situation.fabric.channels.source[channel])).used_for(channel)
+            if group in self.row(int(source[channel])).used_for(channel)
         ]
-        if members - down - {path[0]} or not feeders or len(path) == MAX_HOPS:
-            return [Stream(group, path, rate)]
+        if not feeders or len(path) == MAX_HOPS:
+            return []
         shares = [
             self.rate(channel, group) if channel in self.listed else 0.0 for channel in feeders
         ]
