@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wires import Cable, plugged_in
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -36,6 +38,13 @@ def tshark() -> str:
     if program is None:
         pytest.skip("needs tshark (Debian package tshark), which is not installed")
     return program
+
+
+@pytest.fixture
+def cable() -> Iterator[Cable]:
+    """Return a pair of virtual interfaces, for as long as the test runs."""
+    with plugged_in() as wire:
+        yield wire
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

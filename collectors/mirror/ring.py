@@ -1,0 +1,280 @@
+"""A memory-mapped AF_PACKET ring (TPACKET_V3) on one interface.
+
+The kernel writes packets into blocks; `read` hands a block's bytes to the decoder as they lie, and
+gives the block back at the next `read`. Needs CAP_NET_RAW while it is opened, and never again.
+"""
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import select
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.collectors.mirror import kernels
+from fabricscope.errors import ConfigError
+from fabricscope.records import Packets
+
+__all__ = ["MirrorRing", "RingCounters"]
+
+# linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h
+_SOL_PACKET: Final = 263
+_ADD_MEMBERSHIP: Final = 1
+_RX_RING: Final = 5
+_STATISTICS: Final = 6
+_VERSION: Final = 10
+_RESERVE: Final = 12
+_TIMESTAMP: Final = 17
+_FANOUT: Final = 18
+_TPACKET_V3: Final = 2
+_PROMISCUOUS: Final = 1
+_RAW_HARDWARE: Final = 1 << 6
+_ALL_PROTOCOLS: Final = 0x0003
+_ATTACH_FILTER: Final = 26
+_HARDWARE_TIME_REQUEST: Final = 0x89B0  # SIOCSHWTSTAMP
+
+BLOCK_BYTES: Final = 4 << 20
+BLOCKS: Final = 32
+RETIRE_MS: Final = 50
+"""A block that is not full is handed over after this long."""
+
+MAX_INTERFACE_BYTES: Final = 15
+_READY: Final = 1
+
+
+@dataclass
+class RingCounters:
+    """Totals since the ring was opened, by the kernel's own count and by ours."""
+
+    received: int = 0  # packets that the kernel saw for this socket, those dropped included
+    dropped: int = 0  # packets for which the ring had no room
+    freezes: int = 0  # times that the ring stood still because all blocks were taken
+    read: int = 0  # packets handed on
+    down: int = 0  # times that the interface went down
+
+
+class MirrorRing:
+    """Packets of one interface, in rings of blocks; `open` first, `close` last.
+
+    tap: the number that goes into the packets' rows. snap_bytes: bytes kept of each packet, 0 all.
+    fanout: group number that several rings of one interface share their packets in, by flow.
+    hardware_time: take the network card's timestamps; the card must offer them.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        *,
+        tap: int = 0,
+        program: bytes = b"",
+        blocks: int = BLOCKS,
+        block_bytes: int = BLOCK_BYTES,
+        fanout: int | None = None,
+        hardware_time: bool = False,
+        promiscuous: bool = True,
+    ) -> None:
+        """Remember what to open; `program` is a compiled filter."""
+        self.interface = interface
+        self.counters = RingCounters()
+        self._tap = tap
+        self._program = program
+        self._blocks = blocks
+        self._block_bytes = block_bytes
+        self._fanout = fanout
+        self._hardware_time = hardware_time
+        self._promiscuous = promiscuous
+        self._socket: socket.socket | None = None
+        self._map: mmap.mmap | None = None
+        self._view: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._statuses: NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._block = 0  # next one to look at
+        self._position = 0  # of the next packet in it, 0 at its begin
+        self._left = 0  # packets left in it
+        self._taken: list[int] = []  # blocks to give back at the next read
+
+    def __enter__(self) -> "MirrorRing":
+        """Open the ring."""
+        self.open()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Close it."""
+        self.close()
+
+    def open(self) -> None:
+        """Open the socket and map the ring.
+
+        Raises ConfigError: no such interface, no permission, no memory, no hardware timestamps.
+        """
+        try:
+            number = socket.if_nametoindex(self.interface)
+        except OSError:
+            known = ", ".join(name for _, name in socket.if_nameindex())
+            raise ConfigError(
+                f"there is no interface {self.interface}; this host has {known}"
+            ) from None
+        try:
+            link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        except PermissionError:
+            raise ConfigError(
+                f"capturing on {self.interface} needs root or the capability CAP_NET_RAW; start "
+                "with sudo (--user NAME gives root up once the ring is open)"
+            ) from None
+        try:
+            self._prepare(link, number)
+        except OSError as error:
+            link.close()
+            self._unmap()
+            raise ConfigError(
+                f"no ring on {self.interface}: {error.strerror}; "
+                + _advice(error.errno, self._blocks * self._block_bytes)
+            ) from error
+        self._socket = link
+
+    def _prepare(self, link: socket.socket, number: int) -> None:
+        link.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
+        # Room in front of each packet for the VLAN tag that the card took out of it.
+        link.setsockopt(_SOL_PACKET, _RESERVE, kernels.TAG_BYTES)
+        if self._program:
+            buffer = ctypes.create_string_buffer(self._program)
+            count = len(self._program) // 8
+            link.setsockopt(
+                socket.SOL_SOCKET,
+                _ATTACH_FILTER,
+                struct.pack("HL", count, ctypes.addressof(buffer)),
+            )
+        if self._hardware_time:
+            self._ask_for_hardware_time(link)
+        frame_bytes = 2048
+        request = struct.pack(
+            "IIIIIII",
+            self._block_bytes,
+            self._blocks,
+            frame_bytes,
+            self._block_bytes // frame_bytes * self._blocks,
+            RETIRE_MS,
+            0,
+            0,
+        )
+        link.setsockopt(_SOL_PACKET, _RX_RING, request)
+        self._map = mmap.mmap(link.fileno(), self._blocks * self._block_bytes)
+        self._view = np.frombuffer(self._map, np.uint8)
+        words = self._view.view(np.uint32)[kernels.BLOCK_STATUS // 4 :]
+        self._statuses = words[:: self._block_bytes // 4]
+        if self._promiscuous:
+            link.setsockopt(
+                _SOL_PACKET,
+                _ADD_MEMBERSHIP,
+                struct.pack("IHH8s", number, _PROMISCUOUS, 0, b""),
+            )
+        link.bind((self.interface, _ALL_PROTOCOLS))
+        if self._fanout is not None:
+            link.setsockopt(_SOL_PACKET, _FANOUT, self._fanout & 0xFFFF)
+
+    def _ask_for_hardware_time(self, link: socket.socket) -> None:
+        settings = ctypes.create_string_buffer(struct.pack("iii", 0, 0, 1))  # every packet in
+        request = struct.pack("16sP", self.interface.encode(), ctypes.addressof(settings))
+        fcntl.ioctl(link.fileno(), _HARDWARE_TIME_REQUEST, request)
+        link.setsockopt(_SOL_PACKET, _TIMESTAMP, _RAW_HARDWARE)
+
+    def fileno(self) -> int:
+        """Return the socket's file descriptor, to wait on several rings at once."""
+        if self._socket is None:
+            raise ValueError(f"the ring on {self.interface} is not open")
+        return self._socket.fileno()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until a block is ready; return whether one is."""
+        if self._is_ready():
+            return True
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN | select.POLLERR)
+        poller.poll(int(timeout_s * 1000))
+        self._clear_error()
+        return self._is_ready()
+
+    def _clear_error(self) -> None:
+        """Take note of an interface that went down; it may come back."""
+        assert self._socket is not None
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN:
+            self.counters.down += 1
+
+    def _is_ready(self) -> bool:
+        if self._left:
+            return True
+        if len(self._taken) == self._blocks:
+            return False
+        return bool(self._statuses[self._block] & _READY)
+
+    def read(self, packets: Packets) -> tuple[NDArray[np.uint8], int]:
+        """Return the ring's bytes and how many rows of `packets` were filled, 0 if none is ready.
+
+        Gives the blocks of the call before back: what was made of them must not be used after.
+        """
+        for block in self._taken:
+            self._statuses[block] = 0
+        self._taken.clear()
+        row = 0
+        rows = packets.time_ns.size
+        while row < rows and self._is_ready():
+            base = self._block * self._block_bytes
+            if not self._left:
+                header = self._view[base : base + 24].view(np.uint32)
+                self._left = int(header[kernels.BLOCK_PACKETS // 4])
+                self._position = base + int(header[kernels.BLOCK_FIRST // 4])
+            row, self._position, self._left = kernels.walk_block(
+                self._view,
+                packets,
+                row,
+                self._position,
+                self._left,
+                self._tap,
+                self.counters.read + 1,
+            )
+            if self._left:
+                break
+            self._taken.append(self._block)
+            self._block = (self._block + 1) % self._blocks
+        self.counters.read += row
+        return self._view, row
+
+    def count(self) -> RingCounters:
+        """Return the counters, the kernel's brought up to date."""
+        if self._socket is not None:
+            received, dropped, freezes = struct.unpack(
+                "III", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
+            )
+            self.counters.received += received
+            self.counters.dropped += dropped
+            self.counters.freezes += freezes
+        return self.counters
+
+    def close(self) -> None:
+        """Close the socket and unmap the ring; the counters stay."""
+        if self._socket is None:
+            return
+        self.count()
+        self._socket.close()
+        self._socket = None
+        self._unmap()
+
+    def _unmap(self) -> None:
+        """Let go of the mapping; whoever still holds a view of it keeps it alive."""
+        self._view = np.zeros(0, np.uint8)
+        self._statuses = np.zeros(0, np.uint32)
+        self._map = None
+
+
+def _advice(number: int | None, size_bytes: int) -> str:
+    if number == errno.ENOMEM:
+        return f"it needs {size_bytes >> 20} MiB of memory, ask for fewer blocks"
+    if number in (errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE):
+        return "the card or the kernel does not offer what was asked for"
+    return f"see `ip link show` and dmesg ({os.strerror(number or 0)})"
