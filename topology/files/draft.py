@@ -35,10 +35,11 @@ _KIND_OF_NAME: Final = (
 
 
 class Imported(NamedTuple):
-    """A fabric from a file; notes: a sentence each on what was assumed, dropped or contradicts."""
+    """A fabric from a file, and sentences: what was assumed or dropped, where ends contradict."""
 
     fabric: Fabric
     notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class Cable(NamedTuple):
@@ -64,6 +65,7 @@ class Draft:
         self._fields: dict[str, Mapping[str, float]] = {}
         self._cables: list[Cable] = []
         self._notes: collections.Counter[str] = collections.Counter()
+        self._faults: collections.Counter[str] = collections.Counter()
 
     def fail(self, where: str, what: str) -> NoReturn:
         """Raise FabricError: `where` is a line or a key of the file."""
@@ -72,6 +74,10 @@ class Draft:
     def note(self, text: str, count: int = 1) -> None:
         """Count something to be said once, after the number of times it happened."""
         self._notes[text] += count
+
+    def fault(self, text: str, count: int = 1) -> None:
+        """Count something that the two ends of a cable do not say alike."""
+        self._faults[text] += count
 
     def check_name(self, value: object, where: str) -> str:
         """Return `value` if it can be a name; raise FabricError otherwise."""
@@ -134,11 +140,15 @@ class Draft:
             self._make_link(cable, numbers, devices[numbers[cable.a]], devices[numbers[cable.b]])
             for cable in self._cables
         )
-        return Imported(Fabric(name, devices, links, plan), self.list_notes())
+        return Imported(Fabric(name, devices, links, plan), self.list_notes(), self.list_faults())
 
     def list_notes(self) -> tuple[str, ...]:
         """Return the notes in order of first use, each with its count."""
         return tuple(f"{count:,} {text}" for text, count in self._notes.items())
+
+    def list_faults(self) -> tuple[str, ...]:
+        """Return the faults in order of first use, each with its count."""
+        return tuple(f"{count:,} {text}" for text, count in self._faults.items())
 
     def _make_device(self, name: str, kind: str) -> Device:
         given = self._fields[name]

@@ -238,6 +238,8 @@ def read_matrix(text: str, draft: Draft) -> tuple[int, tuple[Pair, ...]]:
         if not found:
             draft.note("lines are no transfers (triggers, failures); they are left out")
             continue
+        if nodes < 0:
+            draft.fail(where, "Nodes must come before the transfers")
         rest = found[3].split()
         fields = dict(zip(rest[::2], rest[1::2], strict=True))
         if set(fields) - {"id", "start", "size"}:

@@ -12,7 +12,7 @@ def _read(text: str) -> Imported:
 
 
 def test_what_is_left_out_is_worked_out_and_said() -> None:
-    fabric, notes = _read(
+    fabric, notes, _ = _read(
         """
         [[device]]
         name = "a"
