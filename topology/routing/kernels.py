@@ -157,28 +157,69 @@ def _find_downlink(routes, state, switch, destination):
     return np.int64(-1)
 
 
+@njit(cache=True, nogil=True, _nrt=False)
+def trace_path(routes, state, seeds, source, destination, flow_hash, path):
+    """Fill `path` (MAX_HOPS) with a flow's channels, -1 behind the last; return how many.
+
+    0: there is no usable path, or the flow leads to its own source.
+    """
+    device = np.int64(source)
+    hops = 0
+    path[:] = -1
+    while device != destination:
+        if hops == 1 and path[0] == routes.nvlink[source]:
+            channel = np.int64(routes.nvlink[destination] ^ 1)
+        elif hops < MAX_HOPS:
+            channel = choose_channel(routes, state, seeds, device, destination, flow_hash)
+        else:
+            channel = np.int64(-1)
+        if channel < 0:
+            path[0] = -1
+            return 0
+        path[hops] = channel
+        hops += 1
+        device = np.int64(routes.target[channel])
+    return hops
+
+
 @njit(cache=True, nogil=True)
 def find_paths(routes, state, seeds, sources, destinations, hashes):
     """Return (flows, MAX_HOPS) int32 channels of each flow's path, -1 behind the last."""
-    paths = np.full((len(sources), MAX_HOPS), -1, np.int32)
+    paths = np.empty((len(sources), MAX_HOPS), np.int32)
     for flow in range(len(sources)):
-        device = np.int64(sources[flow])
+        source = np.int64(sources[flow])
         destination = np.int64(destinations[flow])
-        hop = 0
-        while device != destination:
-            if hop == MAX_HOPS:
-                paths[flow, 0] = -1
-                break
-            if routes.nvlink[destination] >= 0 and hop == 1:
-                up = np.int64(paths[flow, 0])
-                if up == routes.nvlink[sources[flow]]:
-                    paths[flow, 1] = routes.nvlink[destination] ^ 1
-                    break
-            channel = choose_channel(routes, state, seeds, device, destination, hashes[flow])
-            if channel < 0:
-                paths[flow, 0] = -1
-                break
-            paths[flow, hop] = channel
-            hop += 1
-            device = np.int64(routes.target[channel])
+        trace_path(routes, state, seeds, source, destination, hashes[flow], paths[flow])
     return paths
+
+
+@njit(cache=True, nogil=True)
+def pin_hashes(routes, state, seeds, sources, destinations, hashes, rate, tries):
+    """Return for each flow in turn a hash whose path has the least loaded worst channel so far.
+
+    Tries the flow's own hash and `tries` - 1 that follow from it. rate: (channels).
+    """
+    chosen = hashes.copy()
+    flows = np.zeros(len(rate), np.int64)
+    path = np.full(MAX_HOPS, -1, np.int32)
+    best_path = np.full(MAX_HOPS, -1, np.int32)
+    for flow in range(len(sources)):
+        value = hashes[flow]
+        best = np.inf
+        best_path[:] = -1
+        for attempt in range(tries):
+            source = np.int64(sources[flow])
+            destination = np.int64(destinations[flow])
+            hops = trace_path(routes, state, seeds, source, destination, value, path)
+            worst = 0.0
+            for hop in range(hops):
+                worst = max(worst, (flows[path[hop]] + 1) / rate[path[hop]])
+            if worst < best and hops > 0:
+                best = worst
+                chosen[flow] = value
+                best_path[:] = path
+            value = mix(value + np.uint64(attempt + 1))
+        for hop in range(MAX_HOPS):
+            if best_path[hop] >= 0:
+                flows[best_path[hop]] += 1
+    return chosen

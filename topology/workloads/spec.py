@@ -39,8 +39,8 @@ class Workload:
     size_bytes: a rank's buffer, as in `collectives`. jobs: how many such jobs run side by side;
     ranks: of each job, 0 for all that the fabric has, shared equally. order: `linear` as the
     endpoints are numbered, `rail` one of each leaf in turn, so that neighbours are never on one
-    leaf, `random`. compute_ns: of each rank before each iteration, of a pipeline's stages before each
-    micro-batch is passed on. batches: micro-batches of a pipeline.
+    leaf, `random`. compute_ns: of each rank before each iteration, of a pipeline's stages before
+    each micro-batch is passed on. batches: micro-batches of a pipeline.
     """
 
     operation: str

@@ -1,0 +1,349 @@
+"""The flow-level engine: a workload over a fabric, with failures and the answers to them.
+
+Rates are max-min fair and change at once when flows begin or end; queues, marks and pauses are
+the packet engine's matter. Acknowledgements take no bandwidth, and a flow that moves to another
+path while both work loses nothing by reordering.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.topology.fabric import Fabric
+from fabricscope.topology.failures import ChannelEvent, Failure
+from fabricscope.topology.flow_level import kernels
+from fabricscope.topology.flow_level.network import Paths
+from fabricscope.topology.flow_level.outages import kernels as outages
+from fabricscope.topology.flow_level.results import collect_outcome
+from fabricscope.topology.flow_level.state import (
+    Floats,
+    Pairs,
+    Queue,
+    Schedule,
+    Settings,
+    Sharing,
+    Way,
+    Work,
+)
+from fabricscope.topology.outcome import Outcome
+from fabricscope.topology.recovery.plan import Plan, RouteChange
+from fabricscope.topology.routing.balancing import Balancing, assign_hashes, pair_ends
+from fabricscope.topology.routing.routes import Routes
+from fabricscope.topology.workloads.striping import stripe
+from fabricscope.topology.workloads.transfers import Transfers
+
+__all__ = ["FlowOptions", "FlowRun", "run_flows"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowOptions:
+    """What the flow-level engine assumes of NICs and packets, and when it stops.
+
+    packet_bytes, header_bytes: payload of a full packet, and what the wire adds to it (Ethernet
+    with preamble and gap, IP, UDP, BTH, ICRC and FCS: 82). window_bytes: what a queue pair sends
+    without an acknowledgement. rto_ns: its time-out, 4.096 us x 2^20 by default as NCCL's.
+    doubling: each further time-out waits twice as long. retry_count: time-outs until the queue
+    pair gives up, -1 for never. rtt_ns: from a packet on the new path to the resumed sending,
+    below 0: twice the path's latency. selective: the NIC repeats lost packets only (sprayed or
+    lossy paths). stop_ns: end of the run. resolve_share: when more than 2,048 flows hang
+    together, their rates are made anew after this share of their remaining time, not at each end.
+    """
+
+    packet_bytes: int = 4096
+    header_bytes: int = 82
+    window_bytes: int = 4 * 1024 * 1024
+    rto_ns: float = 4096.0 * 2**20
+    doubling: bool = False
+    retry_count: int = 7
+    rtt_ns: float = -1.0
+    selective: bool = False
+    stop_ns: float = float("inf")
+    resolve_share: float = 1 / 64
+
+
+def run_flows(
+    fabric: Fabric,
+    routes: Routes,
+    balancing: Balancing,
+    workload: Transfers,
+    failures: Sequence[Failure] = (),
+    plans: Sequence[Plan] = (),
+    options: FlowOptions | None = None,
+) -> Outcome:
+    """Return what becomes of `workload` when `failures` happen and `plans` answer them.
+
+    Raises FabricError when striping makes too many transfers.
+    """
+    run = FlowRun(fabric, routes, balancing, workload, plans, options or FlowOptions())
+    run.play(failures, plans)
+    return run.outcome()
+
+
+class FlowRun:
+    """One run, step by step: `play` it as a whole, or `advance` it and look at rates."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        routes: Routes,
+        balancing: Balancing,
+        workload: Transfers,
+        plans: Sequence[Plan],
+        options: FlowOptions,
+    ) -> None:
+        """Lay everything out at time 0; nothing has been sent."""
+        self.fabric = fabric
+        self.options = options
+        self.original = workload
+        if balancing.queue_pairs > 1:
+            workload = stripe(workload, balancing.queue_pairs)
+        self.transfers = workload
+        source, destination = pair_ends(workload)
+        hashes = assign_hashes(fabric, routes, balancing, source, destination)
+        self.paths = Paths(
+            fabric,
+            routes,
+            balancing,
+            source,
+            destination,
+            hashes,
+            options.packet_bytes,
+            options.header_bytes,
+        )
+        relabel = [plan.relabel_ns for plan in plans if plan.relabel_ns is not None]
+        self.relabel_ns = min(relabel, default=-1.0)
+        self.todo = Schedule.of(workload)
+        self.pairs = Pairs.idle(source, destination, hashes)
+        self.net, lost = self.paths.network()
+        self.run = Sharing.empty(self.net)
+        self.work = Work.empty(self.net)
+        channels = len(fabric.channels.rate)
+        delayed = int(np.count_nonzero((workload.waits == 0) & (workload.delay_ns > 0)))
+        events = delayed + 4 * len(source) + min(len(workload.source), 1 << 16) + 1024
+        self.queue = Queue.empty(events, len(source), channels)
+        self.sent = np.zeros((1, channels))
+        self.window_ns = [0.0]
+        self.flushed_ns = 0.0
+        self.lost_bytes = 0.0
+        self.lossy_ns: tuple[float, float] | None = None
+        self.at_once = _all_at_once(workload)
+        self._inspect(lost)
+        self.started = False
+
+    @property
+    def settings(self) -> Settings:
+        """Return the numbers that the kernels need now."""
+        o = self.options
+        gap_ns = -1.0
+        if self.paths.balancing.kind == "flowlet":
+            gap_ns = self.paths.balancing.flowlet_gap_ns
+        return Settings(
+            float(o.packet_bytes),
+            float(o.window_bytes),
+            o.rto_ns,
+            o.doubling,
+            o.retry_count,
+            o.rtt_ns,
+            self.relabel_ns,
+            gap_ns,
+            o.selective,
+            o.resolve_share,
+            self.at_once,
+        )
+
+    def advance(self, until_ns: float) -> None:
+        """Let everything happen up to `until_ns`."""
+        settings = self.settings
+        if not self.started:
+            self.started = True
+            kernels.begin(
+                self.net, self.run, self.todo, self.pairs, self.queue, self._way, settings
+            )
+        while True:
+            code = kernels.advance(
+                self.net,
+                self.run,
+                self.work,
+                self.todo,
+                self.pairs,
+                self.queue,
+                self._way,
+                settings,
+                until_ns,
+            )
+            if code == kernels.DONE:
+                return
+            self.queue = self.queue.grown()
+
+    def play(self, failures: Sequence[Failure], plans: Sequence[Plan]) -> None:
+        """Run to the end, or to `options.stop_ns`."""
+        stop_ns = self.options.stop_ns
+        bounds = _windows(failures, plans)
+        moments = self._moments(failures, plans)
+        for now, group in itertools.groupby(moments, key=lambda moment: moment[0]):
+            if now >= stop_ns:
+                break
+            self.advance(now)
+            if now in bounds:
+                self.cut_window(now)
+            self._apply(now, [what for _, what in group])
+        self.advance(stop_ns)
+
+    def cut_window(self, now_ns: float) -> None:
+        """Begin another window of `channel_bytes`."""
+        self.flush(now_ns)
+        self.window_ns.append(now_ns)
+        self.sent = np.vstack((self.sent, np.zeros((1, self.sent.shape[1]))))
+
+    def flush(self, now_ns: float) -> None:
+        """Count what was sent so far on the paths that it took."""
+        if self.pairs.loss.any():
+            lossy = self.pairs.loss > 0
+            active = lossy & (self.pairs.active == 1)
+            passed = now_ns - self.pairs.since_ns[active]
+            sent = self.pairs.sent[lossy].dot(self.pairs.loss[lossy])
+            sent += (self.run.rate[active] * passed).dot(self.pairs.loss[active])
+            if sent > 0:
+                self.lost_bytes += float(sent)
+                first_ns = self.lossy_ns[0] if self.lossy_ns else self.flushed_ns
+                self.lossy_ns = (first_ns, now_ns)
+                self.pairs.affected[lossy & ((self.pairs.sent > 0) | active)] = 1
+        self.flushed_ns = now_ns
+        classes = np.zeros(len(self.net.class_start) - 1)
+        outages.flush(self.net, self.run, self.pairs, classes, self.sent[-1], now_ns)
+
+    def outcome(self) -> Outcome:
+        """Return the results up to now."""
+        last_ns = float(np.nanmax(self.todo.finish_ns, initial=0.0))
+        end_ns = max(float(self.queue.clock[0]), last_ns if self.options.stop_ns == np.inf else 0)
+        self.flush(float(self.queue.clock[0]))
+        return collect_outcome(self, end_ns)
+
+    def _moments(
+        self, failures: Sequence[Failure], plans: Sequence[Plan]
+    ) -> Iterator[tuple[float, ChannelEvent | RouteChange | None]]:
+        """Return what happens to the fabric, in order; None: sprayers avoid dead paths."""
+        moments: list[tuple[float, ChannelEvent | RouteChange | None]] = [
+            (event.time_ns, event) for failure in failures for event in failure.events
+        ]
+        moments.extend((change.time_ns, change) for plan in plans for change in plan.changes)
+        if self.relabel_ns >= 0 and self.paths.balancing.sprays:
+            moments.extend((f.start_ns + self.relabel_ns, None) for f in failures)
+        return iter(sorted(moments, key=lambda moment: moment[0]))
+
+    def _apply(self, now_ns: float, what: list[ChannelEvent | RouteChange | None]) -> None:
+        """Let channels die or return and routes change, and the queue pairs follow."""
+        touched: set[int] = set()
+        devices: set[int] = set()
+        for item in what:
+            if isinstance(item, ChannelEvent):
+                self.paths.set_channel(item.channel, item.rate_factor, item.loss)
+                touched.add(item.channel)
+            elif isinstance(item, RouteChange):
+                self.paths.change_route(item)
+                devices.add(item.device)
+            else:
+                self.paths.aware = True
+        self.at_once = False
+        if self.paths.balancing.sprays:
+            self._follow_all(now_ns)
+            return
+        self.net.capacity[:] = self.paths.capacity()
+        self._follow(self._concerned(touched, devices), touched, now_ns)
+        for channel in touched:
+            kernels.mark_dirty(self.queue, channel)
+
+    def _concerned(self, channels: set[int], devices: set[int]) -> NDArray[np.int64]:
+        """Return the flows that use one of `channels`, pass one of `devices`, or have no path."""
+        marked = np.zeros(len(self.fabric.channels.rate) + 1, np.bool_)
+        marked[list(channels)] = True
+        if devices:
+            marked[:-1] |= np.isin(self.fabric.channels.source, list(devices))
+        entries = self.net.entries
+        return np.flatnonzero(marked[entries].any(axis=1) | (entries[:, 0] < 0))
+
+    def _follow(self, flows: NDArray[np.int64], channels: set[int], now_ns: float) -> None:
+        """Give `flows` the paths that their hashes choose now; `channels` died or came back."""
+        width = self.net.entries.shape[1]
+        paths = self.paths.find(flows)[:, :width]
+        here = np.isin(paths, list(channels)).any(axis=1)
+        changed = here | (paths != self.net.entries[flows]).any(axis=1)
+        flows, paths = flows[changed], paths[changed]
+        net, run, pairs = self.net, self.run, self.pairs
+        bad = np.zeros(len(flows), np.uint8)
+        reach_ns = np.zeros(len(flows))
+        outages.flush_flows(net, run, pairs, self.sent[-1], flows, now_ns)
+        # How far the dead channel is counts on the old path: that is where the packets are.
+        outages.inspect_paths(net, pairs, flows, bad, reach_ns)
+        outages.release_paths(net, run, pairs, self.queue, flows, now_ns)
+        net.entries[flows] = paths
+        outages.inspect_paths(net, pairs, flows, bad, np.zeros(len(flows)))
+        outages.follow_paths(
+            self.todo, pairs, self.queue, self.settings, flows, bad, reach_ns, now_ns
+        )
+
+    def _follow_all(self, now_ns: float) -> None:
+        """Spread all sprayed flows again."""
+        self.flush(now_ns)
+        flows = np.arange(len(self.pairs.active))
+        reach_ns = self.pairs.latency_ns / 2
+        outages.release_paths(self.net, self.run, self.pairs, self.queue, flows, now_ns)
+        self.net, lost = self.paths.network()
+        self.run = Sharing.empty(self.net)
+        self.work = Work.empty(self.net)
+        bad = self._inspect(lost)
+        outages.follow_paths(
+            self.todo, self.pairs, self.queue, self.settings, flows, bad, reach_ns, now_ns
+        )
+
+    def _inspect(self, lost: Floats) -> NDArray[np.uint8]:
+        """Set what the flows' paths are like; return 1 for each one that is dead.
+
+        lost: share of packets that sprayed flows lose.
+        """
+        flows = np.arange(len(lost))
+        bad = np.zeros(len(lost), np.uint8)
+        pairs, net = self.pairs, self.net
+        outages.inspect_paths(net, pairs, flows, bad, np.zeros(len(lost)))
+        sprayed = np.flatnonzero(net.class_of >= 0)
+        if len(sprayed):
+            paths = self.paths.hash_paths[sprayed]
+            known = paths[:, 0] >= 0
+            latency_ns = (np.append(net.delay_ns, 0.0)[paths]).sum(axis=1)
+            latency_ns -= net.packet_ns[paths[:, 0]]
+            pairs.latency_ns[sprayed[known]] = latency_ns[known]
+            pairs.loss[sprayed] = lost[sprayed]
+            bad[sprayed] = lost[sprayed] > 1.0 - 1e-9
+        return bad
+
+    @property
+    def _way(self) -> Way:
+        return Way(self.paths.routes, self.paths.state, self.paths.seeds, self.sent[-1])
+
+
+def _all_at_once(transfers: Transfers) -> bool:
+    """Return whether all transfers start together, are as long, and each has its queue pair.
+
+    Then the first rates are final: on the channel that limits a flow none is faster, so whatever
+    ends before it does not use that channel.
+    """
+    count = len(transfers.source)
+    return bool(
+        count
+        and len(transfers.successors) == 0
+        and transfers.size_bytes.min() == transfers.size_bytes.max()
+        and transfers.delay_ns.min() == transfers.delay_ns.max()
+        and int(transfers.queue_pair.max()) + 1 == count
+    )
+
+
+def _windows(failures: Sequence[Failure], plans: Sequence[Plan]) -> tuple[float, ...]:
+    """Return where the windows during and after the failures begin."""
+    if not failures:
+        return ()
+    start_ns = min(failure.start_ns for failure in failures)
+    end_ns = max((change.time_ns for plan in plans for change in plan.changes), default=start_ns)
+    return (start_ns, max(end_ns, start_ns))

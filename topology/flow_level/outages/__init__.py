@@ -1,0 +1,1 @@
+"""What changes for flows when channels die, come back, or routes change."""

@@ -1,0 +1,1 @@
+"""What a flow's path is like, and what it has carried."""

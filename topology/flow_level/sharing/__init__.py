@@ -1,0 +1,1 @@
+"""Max-min fair shares of the links, re-made only where something changed."""

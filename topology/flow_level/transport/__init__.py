@@ -1,0 +1,1 @@
+"""What a queue pair does when its packets no longer arrive."""

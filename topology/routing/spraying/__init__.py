@@ -1,0 +1,1 @@
+"""How a sprayed flow spreads over all equal-cost paths."""
