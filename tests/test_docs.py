@@ -25,7 +25,7 @@ CAPTURES = (
 )
 """Each fills other sections of the document."""
 COUNTERS = {"protocols", "link_types", "operations", "naks_by_code", "evidence", "detail",
-            "transport_evidence", "rank_spans"}  # fmt: skip
+            "transport_evidence", "rank_spans", "expected_mmr"}  # fmt: skip
 """Objects whose keys are names of what is counted, not a fixed set."""
 
 PERCENTILES = ("p50", "p99", "max", "count")

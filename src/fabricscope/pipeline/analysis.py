@@ -7,10 +7,11 @@ stages; decoding runs side by side, the stages with state take the batches in or
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from fabricscope.analyzers.balance import PathBalance
 from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
 from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
@@ -81,6 +82,7 @@ class Analysis:
     taps: "TapResult | None"
     tap_names: list[str]
     neighbours: list[dict[str, object]]
+    parallel_paths: list[dict[str, Any]]
     unlisted: dict[str, int] = field(default_factory=dict)
 
 
@@ -109,6 +111,7 @@ class _Run:
         self.behaviour = BehaviourAnalyzer(options.flow_capacity)
         self.features: list[np.ndarray] = []
         self.collectives = CollectiveAnalyzer(flow_capacity=options.flow_capacity)
+        self.balance = None if isinstance(source, SingleFile) else PathBalance()
         self.closed: list[ClosedFlows] = []
         self.named: list[pl.DataFrame] = []
         self.listed = 0
@@ -187,6 +190,9 @@ class _Run:
             self.applications.update(view, packets, flow, side)
             self.behaviour.update(packets, flow, side)
             self.collectives.update(packets, flow, side, queue_pair)
+            if self.balance is not None:
+                self.balance.update(packets, flow, side)
+                self.balance.flow_closed(closed)
             if closed.size:
                 self.collectives.flow_closed(closed)
                 self.ready_to_release.append((number, closed))
@@ -253,6 +259,7 @@ class _Run:
             taps=None if isinstance(self.source, SingleFile) else self.source.result,
             tap_names=tap_names,
             neighbours=self.applications.neighbours(),
+            parallel_paths=self.balance.result(tap_names) if self.balance else [],
             unlisted=self.unlisted,
         )
 

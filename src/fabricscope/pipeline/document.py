@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from fabricscope.analyzers.balance import balance_findings, spread_of
 from fabricscope.analyzers.behaviour.contradictions import contradictions
 from fabricscope.analyzers.connection_manager import Direction
 from fabricscope.analyzers.findings import Finding, ranked
@@ -94,6 +95,7 @@ def build_document(analysis: Analysis, policy: "Policy | None" = None) -> dict[s
         "distributions": distributions_section(state.packet_sizes, analysis.queue_pairs),
         "neighbours": analysis.neighbours,
         "traffic_matrix": matrix_section(flows),
+        "paths": {"parallel": analysis.parallel_paths, "spread": _spread(pairs)},
         "jobs": analysis.collectives.jobs,
         "collectives": analysis.collectives.collectives,
         "collectives_refused": analysis.collectives.refused,
@@ -225,12 +227,20 @@ def _findings(
         ),
         *(iwarp_findings(analysis.iwarp, path) if analysis.iwarp else []),
         *analysis.collectives.findings,
+        *balance_findings(analysis.parallel_paths),
         *contradictions(flows),
         *capture_findings.collector_loss(table, pairs, capture["packets"], path),
         *capture_findings.pause(analysis.pauses, duration_s, path),
         *capture_findings.damage(files, analysis.flows.counters),
         *capture_findings.taps(capture["taps"]),
     ]
+
+
+def _spread(pairs: pl.DataFrame) -> dict[str, Any] | None:
+    """Return what switches can hash apart of the RoCE v2 data."""
+    routed = pairs.filter(pl.col("transport") == "roce_v2")
+    columns = (routed[name].to_list() for name in ("src", "dst", "udp_port", "payload_bytes"))
+    return spread_of(*columns)
 
 
 def _findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
