@@ -99,10 +99,8 @@ def describe_time_out(document: Document, result: Result) -> str:
     stall = central(result["stall_us"])
     nic = document["scenario"]["nic"]
     time_out = nic["ack_timeout_us"]
-    exponent = nic.get("ack_timeout_exponent")
-    setting = format_microseconds(time_out)
-    if exponent is not None:
-        setting += f" (4.096 µs x 2^{exponent})"
+    exponent = nic["timeout"]
+    setting = f"{format_microseconds(time_out)} (4.096 µs x 2^{exponent})"
     name = result["recovery"]
     if converged is None:
         return (

@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A scenario on its fabric, ready to run."""
+    """A scenario on its fabric, ready to run. taps: channels with a mirror port."""
 
     scenario: Scenario
     source: Source
@@ -53,6 +53,7 @@ class Experiment:
     schemes: tuple[Scheme, ...]
     transfers: Transfers
     jobs: tuple[Job, ...]
+    taps: tuple[int, ...]
 
     @property
     def start_ns(self) -> float:
@@ -94,9 +95,15 @@ def prepare(scenario: Scenario, source: Source) -> Experiment:
     with _placed(source, "workload"):
         transfers, jobs = _build_jobs(fabric, scenario)
         _check_reachable(fabric, routes, transfers)
+    taps = []
+    for place, tap in enumerate(scenario.taps):
+        with _placed(source, f"taps.{place}"):
+            link = fabric.find_link(tap.link)
+        taps += [2 * link, 2 * link + 1]
     return Experiment(
-        scenario, source, fabric, routes, tuple(failures), tuple(schemes), transfers, jobs
-    )
+        scenario, source, fabric, routes, tuple(failures), tuple(schemes), transfers, jobs,
+        tuple(taps),
+    )  # fmt: skip
 
 
 @contextmanager

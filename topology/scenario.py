@@ -18,12 +18,14 @@ from pydantic import (
 
 from fabricscope.errors import FabricError
 from fabricscope.topology.failure_specs import FailureSpec
+from fabricscope.topology.packet_level.parameters import Nic, SwitchModel
 from fabricscope.topology.quantities import parse_size_bytes, parse_time_ns
+from fabricscope.topology.routing.balancing import Balancing, parse_balancing
 from fabricscope.topology.workloads.spec import ALGORITHMS, Workload, parse_workload
 
 __all__ = [
     "ENGINES",
-    "Balancing",
+    "BalancingPart",
     "Part",
     "RecoveryPart",
     "Scenario",
@@ -182,20 +184,37 @@ class RecoveryPart(Part):
         return self.label or self.name
 
 
-class Balancing(Part):
-    """How flows are spread over equal paths; written as text it is the kind."""
+class BalancingPart(Part):
+    """How flows are spread over equal paths; written as text it is KIND[:VALUE][:polarised]."""
 
-    kind: Name = Field(
-        default="ecmp", description="ecmp, polarised, qp-scaling, spray, flowlet or pinned"
+    kind: Literal["ecmp", "qp-scaling", "spray", "flowlet", "pinned"] = "ecmp"
+    queue_pairs: Annotated[int, Field(ge=1, le=99)] = Field(
+        default=1, description="queue pairs that each message is cut over"
     )
-    queue_pairs: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=1, description="queue pairs between two ranks, each with a hash of its own"
+    flowlet_gap_ns: Time = Field(
+        default=50_000.0, alias="flowlet_gap", description="a pause after which the hash is new"
     )
+    polarised: bool = Field(default=False, description="all switches hash alike")
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
-        return {"kind": value} if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        try:
+            known = parse_balancing(value)
+        except FabricError as error:
+            raise ValueError(str(error)) from None
+        return {
+            "kind": known.kind,
+            "queue_pairs": known.queue_pairs,
+            "flowlet_gap": f"{known.flowlet_gap_ns!r}ns",
+            "polarised": known.polarised,
+        }
+
+    def specify(self) -> Balancing:
+        """Return the balancing, with any seed."""
+        return Balancing(self.kind, self.queue_pairs, self.flowlet_gap_ns, self.polarised)
 
 
 class TapPart(Part):
@@ -224,9 +243,9 @@ class Scenario(Part):
     profile: Name = Field(
         default="asic", description="recovery parameters: asic (published), frr (lab)"
     )
-    balancing: Balancing = Balancing()
-    nic: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    switch: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    balancing: BalancingPart = BalancingPart()
+    nic: Nic = Field(default_factory=Nic)
+    switch: SwitchModel = Field(default_factory=SwitchModel)
     taps: tuple[TapPart, ...] = Field(default=(), max_length=64)
     engine: Literal["auto", "flow", "packet", "hybrid"] = "auto"
     repetitions: Annotated[int, Field(ge=1, le=MAX_REPETITIONS)] = 1
@@ -240,6 +259,13 @@ class Scenario(Part):
         for key in ("workload", "failures", "recovery", "taps"):
             if isinstance(value.get(key), str | dict):
                 value = {**value, key: [value[key]]}
+        return value
+
+    @field_validator("nic", mode="before")
+    @classmethod
+    def _without_congestion_control(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("dcqcn") is False:
+            return {**value, "dcqcn": None}
         return value
 
     @field_validator("workload")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from fabricscope.errors import FabricError
+from fabricscope.errors import ConfigError, FabricError
 from fabricscope.topology.scenario import Scenario
 
 __all__ = ["Source", "build_scenario", "override", "parse_setting", "read_content", "write_schema"]
@@ -68,6 +68,9 @@ def build_scenario(content: Mapping[str, Any], source: Source) -> Scenario:
     """Return the scenario that the keys make. Raises FabricError naming file and key."""
     try:
         return Scenario.model_validate(content)
+    except ConfigError as error:
+        key, _, reason = str(error).partition(": ")
+        raise source.error(key, reason) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = _key(first["loc"])
@@ -154,7 +157,7 @@ def _key(location: tuple[int | str, ...]) -> str:
 def _reason(error: Any, key: str) -> str:
     """Return pydantic's message as part of one sentence."""
     message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return (
             f"there is no key {key.rpartition('.')[2]!r} here; see `fabricscope simulate --schema`"
         )

@@ -1,13 +1,13 @@
 """`fabricscope analyze`: options checked, analysis run, results written."""
 
 import gc
-import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fabricscope.cli.outputs import check_output, same_file, write_json
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.turns import MAX_THREADS
 
@@ -41,7 +41,7 @@ def run(request: Request) -> int:
     _check(request)
     document = _analyze(request)
     if request.json:
-        _write_json(document, request.json)
+        write_json(document, request.json)
     if request.report:
         from fabricscope.dashboard.report import write_report
 
@@ -78,25 +78,9 @@ def _check(request: Request) -> None:
         raise ConfigError("--report - is not possible: name a file for the page.")
     for option, path in (("--json", request.json), ("--report", request.report)):
         if path and path != "-":
-            _check_output(option, path, request.captures)
-    if request.json and _same_file(request.json, request.report):
+            check_output(option, path, request.captures)
+    if request.json and same_file(request.json, request.report):
         raise ConfigError(f"--json and --report are both {request.json}: name two files.")
-
-
-def _check_output(option: str, path: str, captures: list[str]) -> None:
-    parent = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise ConfigError(f"{option} {path} is a folder: name a file in it.")
-    if not os.path.isdir(parent):
-        raise ConfigError(f"{option} {path}: there is no folder {parent}; create it first.")
-    if any(_same_file(path, capture) for capture in captures):
-        raise ConfigError(f"{option} {path} would overwrite the capture: name another file.")
-    if not os.access(path if os.path.exists(path) else parent, os.W_OK):
-        raise ConfigError(f"{option} {path} cannot be written: check the permissions.")
-
-
-def _same_file(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other) if one and other else False
 
 
 def _analyze(request: Request) -> dict[str, Any]:
@@ -159,19 +143,6 @@ def _deliver(policy: "Policy", document: dict[str, Any], request: Request) -> No
         print(
             f"rules: wrote {path}; a passive tap cannot block, apply it yourself", file=sys.stderr
         )
-
-
-def _write_json(document: dict[str, Any], path: str) -> None:
-    if path == "-":
-        json.dump(document, sys.stdout, separators=(",", ":"), allow_nan=False)
-        print()
-        return
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"), allow_nan=False)
-            file.write("\n")
-    except OSError as error:
-        raise ConfigError(f"--json {path} cannot be written: {error.strerror}.") from error
 
 
 def _status(document: dict[str, Any], fail_on: str) -> int:

@@ -1,0 +1,216 @@
+"""One run of an experiment: the plan of one scheme, the engine that carries it out, what it showed.
+
+Which engine a scenario gets is decided here, from how many packets it sends.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from fabricscope.errors import FabricError
+from fabricscope.topology.convergence import Convergence, find_convergence
+from fabricscope.topology.experiment import Experiment
+from fabricscope.topology.failures import Failure
+from fabricscope.topology.flow_level.engine import FlowOptions, FlowRun
+from fabricscope.topology.measuring import Ran, measure
+from fabricscope.topology.packet_level.engine import run_packets
+from fabricscope.topology.packet_level.parameters import Nic, PacketOptions
+from fabricscope.topology.recovery.dpfr_sampled import DpfrSampled
+from fabricscope.topology.recovery.plan import Plan, Situation, Traffic
+from fabricscope.topology.recovery.union import unite
+from fabricscope.topology.results import Measured
+from fabricscope.topology.routing.balancing import Balancing
+from fabricscope.topology.workloads.striping import stripe
+from fabricscope.topology.workloads.transfers import Transfers
+
+__all__ = ["choose_engine", "count_packets", "flow_options", "run_once"]
+
+PACKET_BUDGET: Final = 40_000_000
+"""Data packets of all runs together up to which every packet is simulated: about a minute."""
+HYBRID_TRANSFERS: Final = 2_000_000
+"""With more transfers the hybrid's hand-over takes longer than the flow level itself."""
+
+
+class Chance(NamedTuple):
+    """What differs between repetitions: hashes, and the seeds of plans and packets."""
+
+    balancing: Balancing
+    seed: int
+
+
+def choose_engine(experiment: Experiment) -> str:
+    """Return the engine for a scenario: the one it names, else by the number of packets."""
+    scenario = experiment.scenario
+    if scenario.engine != "auto":
+        return scenario.engine
+    runs = scenario.repetitions * (1 + len(scenario.recovery))
+    if count_packets(experiment) * runs <= PACKET_BUDGET:
+        return "packet"
+    if experiment.failures and len(experiment.transfers.source) <= HYBRID_TRANSFERS:
+        return "hybrid"
+    return "flow"
+
+
+def count_packets(experiment: Experiment) -> int:
+    """Return the data packets that the workload sends when nothing is lost."""
+    mtu = experiment.scenario.nic.mtu_bytes
+    return int((-(-experiment.transfers.size_bytes // mtu)).sum())
+
+
+def flow_options(nic: Nic) -> FlowOptions:
+    """Return what the flow level assumes of a NIC."""
+    return FlowOptions(
+        packet_bytes=nic.mtu_bytes,
+        header_bytes=nic.header_bytes,
+        window_bytes=nic.window_bytes,
+        rto_ns=nic.timeout_ns,
+        doubling=nic.backoff > 1,
+        retry_count=nic.retry_count,
+    )
+
+
+def run_once(experiment: Experiment, place: int, repetition: int) -> Measured:
+    """Return what one run shows. place: of the scheme in the scenario, -1 for no failure at all."""
+    began_s = time.perf_counter()
+    chance = draw(experiment, repetition)
+    engine = choose_engine(experiment)
+    failures: tuple[Failure, ...] = experiment.failures if place >= 0 else ()
+    plans: tuple[Plan, ...] = ()
+    convergences: tuple[Convergence, ...] = ()
+    if place >= 0:
+        situations = situate(experiment, chance)
+        plans = tuple(
+            experiment.schemes[place].plan(
+                situation, np.random.default_rng((chance.seed, number, 7))
+            )
+            for number, situation in enumerate(situations)
+        )
+        convergences = tuple(
+            find_convergence(situation, plan)
+            for situation, plan in zip(situations, plans, strict=True)
+        )
+    ran = _RUNNERS[engine](experiment, chance, failures, plans)
+    return measure(
+        experiment, place, repetition, engine, plans, convergences, ran,
+        time.perf_counter() - began_s,
+    )  # fmt: skip
+
+
+def draw(experiment: Experiment, repetition: int) -> Chance:
+    """Return the chance of one repetition, the same for all schemes."""
+    scenario = experiment.scenario
+    seed = int(np.random.default_rng((scenario.seed, repetition)).integers(1 << 31))
+    return Chance(replace(scenario.balancing.specify(), seed=seed), seed)
+
+
+def situate(experiment: Experiment, chance: Chance) -> list[Situation]:
+    """Return what schemes may know, with the traffic at the failure where one of them samples."""
+    samples = any(isinstance(scheme, DpfrSampled) for scheme in experiment.schemes)
+    out = []
+    for failure in experiment.failures:
+        traffic = _find_traffic(experiment, chance, failure) if samples else _no_traffic(experiment)
+        out.append(Situation(experiment.fabric, experiment.routes, failure, traffic))
+    return out
+
+
+def _no_traffic(experiment: Experiment) -> Traffic:
+    groups = experiment.routes.distance.shape[0]
+    return Traffic(np.empty(0, np.int32), np.empty((0, groups)))
+
+
+def _find_traffic(experiment: Experiment, chance: Chance, failure: Failure) -> Traffic:
+    """Return what runs over the channels that die, and those that lead to them, at that moment."""
+    options = flow_options(experiment.scenario.nic)
+    run = FlowRun(
+        experiment.fabric, experiment.routes, chance.balancing, experiment.transfers, (), options
+    )
+    run.advance(failure.start_ns)
+    dead = np.unique([event.channel for event in failure.events])
+    sources = experiment.fabric.channels.source[dead]
+    wanted = np.unique(
+        np.concatenate((dead, np.flatnonzero(np.isin(experiment.fabric.channels.target, sources))))
+    )
+    groups = experiment.routes.distance.shape[0]
+    rates = np.zeros((len(wanted), groups))
+    place = np.full(len(experiment.fabric.channels.rate) + 1, -1, np.int64)
+    place[wanted] = np.arange(len(wanted))
+    sending = np.flatnonzero(run.run.rate > 0)
+    entries = run.net.entries[sending]
+    rows = place[entries]
+    flows, hops = np.nonzero((rows >= 0) & (entries >= 0))
+    group = experiment.routes.group[run.pairs.destination[sending[flows]]]
+    weight = run.net.weights[sending[flows] * run.net.stride, hops]
+    np.add.at(
+        rates,
+        (rows[flows, hops], group),
+        run.run.rate[sending[flows]] * weight / options.packet_bytes,
+    )
+    return Traffic(wanted.astype(np.int32), rates)
+
+
+def _run_flow(
+    experiment: Experiment, chance: Chance, failures: Sequence[Failure], plans: Sequence[Plan]
+) -> Ran:
+    options = flow_options(experiment.scenario.nic)
+    run = FlowRun(
+        experiment.fabric, experiment.routes, chance.balancing, experiment.transfers, plans, options
+    )
+    run.play(failures, plans)
+    return Ran(run.outcome(), run.transfers, run.pairs.affected > 0)
+
+
+def _run_packet(
+    experiment: Experiment, chance: Chance, failures: Sequence[Failure], plans: Sequence[Plan]
+) -> Ran:
+    transfers = carry(experiment, chance.balancing)
+    scenario = experiment.scenario
+    outcome = run_packets(
+        experiment.fabric, experiment.routes, chance.balancing, transfers, failures,
+        merge_plans(plans),
+        scenario.nic, scenario.switch, experiment.taps, chance.seed, PacketOptions(),
+    )  # fmt: skip
+    return Ran(outcome, transfers, outcome.queue_pairs["lost"] > 0)
+
+
+def _run_hybrid(
+    experiment: Experiment, chance: Chance, failures: Sequence[Failure], plans: Sequence[Plan]
+) -> Ran:
+    if not failures:
+        return _run_flow(experiment, chance, failures, plans)
+    from fabricscope.topology.hybrid import run_hybrid
+
+    transfers = carry(experiment, chance.balancing)
+    return run_hybrid(experiment, chance.balancing, transfers, failures, plans, chance.seed)
+
+
+_RUNNERS: Final = {"flow": _run_flow, "packet": _run_packet, "hybrid": _run_hybrid}
+
+
+def carry(experiment: Experiment, balancing: Balancing) -> Transfers:
+    """Return the transfers as queue pairs carry them at packet level.
+
+    Raises FabricError for a way of balancing that the packet level does not have.
+    """
+    if balancing.kind == "flowlet":
+        raise FabricError("balancing flowlet is at flow level only; use --engine flow")
+    if balancing.queue_pairs > 1:
+        return stripe(experiment.transfers, balancing.queue_pairs)
+    return experiment.transfers
+
+
+def merge_plans(plans: Sequence[Plan]) -> Plan:
+    """Return the answers to several failures as one plan."""
+    if not plans:
+        return Plan(())
+    if len(plans) == 1:
+        return plans[0]
+    return Plan(
+        changes=unite(*(plan.changes for plan in plans)),
+        data_plane=next((plan.data_plane for plan in plans if plan.data_plane), None),
+        relabel_ns=next((plan.relabel_ns for plan in plans if plan.relabel_ns is not None), None),
+        beneath=unite(*(plan.beneath for plan in plans)),
+        notes=tuple(note for plan in plans for note in plan.notes),
+    )
