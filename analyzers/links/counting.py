@@ -1,0 +1,73 @@
+"""Counts what each host's access link carried, second by second.
+
+The link of a host is known by its address: what the host sends goes up, what it receives comes
+down. Which cable that is, the topology says; without one the address is the link's name.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.analyzers.links import layout
+from fabricscope.analyzers.links.kernels import count_links
+from fabricscope.records import Packets
+
+MAX_LINKS: Final = 8_192
+
+
+class LinkCounts(NamedTuple):
+    """What was counted since the sample before.
+
+    hosts: (links, 2) address halves; counts: (links, 2) COUNT_DTYPE, up and down; burst_bytes:
+    (links, 2) bytes in the busiest 10 ms; uncounted: packets of no link.
+    """
+
+    hosts: NDArray[np.uint64]
+    counts: NDArray[np.void]
+    burst_bytes: NDArray[np.int64]
+    uncounted: int
+
+
+class LinkCounter:
+    """Counters of all access links; `update` each batch, `sample` each second."""
+
+    def __init__(self, *, flow_capacity: int = 262_144, max_links: int = MAX_LINKS) -> None:
+        """Prepare empty counters; memory is touched as it is used."""
+        self._state = layout.LinkState(
+            hosts=np.zeros((max_links, 2), np.uint64),
+            index=np.zeros(1 << (2 * max_links - 1).bit_length(), np.int32),
+            flow_hosts=np.zeros(2 * flow_capacity, np.int32),
+            counts=np.zeros((max_links, 2), layout.COUNT_DTYPE).view(np.recarray),
+            bins=np.zeros((max_links, 2, layout.BINS), np.int64),
+            cursor=np.zeros(3, np.int64),
+        )
+
+    def begin(self, time_ns: int) -> None:
+        """Set the start of the second whose packets come next."""
+        self._state.cursor[1] = time_ns
+
+    def update(self, packets: Packets, flow: NDArray[np.int64], side: NDArray[np.uint8]) -> None:
+        """Take in a decoded batch after the flow table has seen it."""
+        count_links(self._state, packets, flow, side)
+
+    def flow_closed(self, slots: NDArray[np.int64]) -> None:
+        """Forget the hosts of flows that ended, before their slots are used again."""
+        self._state.flow_hosts[2 * slots] = 0
+        self._state.flow_hosts[2 * slots + 1] = 0
+
+    def sample(self, next_ns: int) -> LinkCounts:
+        """Return what was counted and begin the second at `next_ns`."""
+        state = self._state
+        used = int(state.cursor[0])
+        result = LinkCounts(
+            state.hosts[:used].copy(),
+            state.counts[:used].copy(),
+            state.bins[:used].max(axis=2) if used else np.zeros((0, 2), np.int64),
+            int(state.cursor[2]),
+        )
+        state.counts[:used] = np.zeros((), layout.COUNT_DTYPE)
+        state.bins[:used] = 0
+        state.cursor[2] = 0
+        self.begin(next_ns)
+        return result

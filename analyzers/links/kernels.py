@@ -1,0 +1,77 @@
+"""Adds packets to the access links of the hosts that sent and receive them.
+
+State arrays are those of `layout.LinkState`. A packet seen at a second tap is not added again.
+"""
+
+import numpy as np
+from numba import njit
+
+from fabricscope.analyzers.links.layout import BIN_NS, BINS, DOWN, UP
+from fabricscope.records import FLAG_DUPLICATE, FLAG_MALFORMED, MAC_ADDRESS_HI, PROTOCOLS
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
+_ROCE_V1 = PROTOCOLS.index("roce_v1")
+_INFINIBAND = PROTOCOLS.index("infiniband")
+_CNP = 0x81
+_MARKED = 3
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def find_link(state, hi, lo):
+    """Return the number of the host's link, made if it is new, -1 when there is no room."""
+    mask = np.uint64(state.index.shape[0] - 1)
+    value = (hi ^ (lo * _MULTIPLIER)) * _MULTIPLIER
+    place = (value ^ (value >> _SHIFT)) & mask
+    while state.index[place]:
+        link = np.int64(state.index[place]) - 1
+        if state.hosts[link, 0] == hi and state.hosts[link, 1] == lo:
+            return link
+        place = (place + np.uint64(1)) & mask
+    link = state.cursor[0]
+    if link >= state.hosts.shape[0]:
+        return np.int64(-1)
+    state.cursor[0] = link + 1
+    state.hosts[link, 0] = hi
+    state.hosts[link, 1] = lo
+    state.index[place] = link + 1
+    return link
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def count_links(state, packets, flow, side):
+    """Add the packets of a batch. Link-local frames without an address count for no link."""
+    for row in range(packets.time_ns.shape[0]):
+        if packets.flags[row] & (FLAG_DUPLICATE | FLAG_MALFORMED):
+            continue
+        if packets.src_hi[row] == MAC_ADDRESS_HI or flow[row] < 0:
+            state.cursor[2] += 1
+            continue
+        key = 2 * flow[row] + np.int64(side[row])
+        up = np.int64(state.flow_hosts[key]) - 1
+        down = np.int64(state.flow_hosts[key ^ 1]) - 1
+        if up < 0 or down < 0:
+            up = find_link(state, packets.src_hi[row], packets.src_lo[row])
+            down = find_link(state, packets.dst_hi[row], packets.dst_lo[row])
+            if up < 0 or down < 0:
+                state.cursor[2] += 1
+                continue
+            state.flow_hosts[key] = up + 1
+            state.flow_hosts[key ^ 1] = down + 1
+        size = np.int64(packets.wire_length[row])
+        bin_number = (packets.time_ns[row] - state.cursor[1]) // BIN_NS
+        bin_number = min(max(bin_number, 0), BINS - 1)
+        protocol = packets.protocol[row]
+        rdma = protocol >= _ROCE_V1 and protocol <= _INFINIBAND
+        for direction in range(2):
+            link = up if direction == UP else down
+            count = state.counts[link, direction]
+            count.packets += 1
+            count.bytes += size
+            count.ecn_capable += packets.ecn[row] != 0
+            count.ecn_marked += packets.ecn[row] == _MARKED
+            if rdma:
+                count.rdma_packets += 1
+                if direction == DOWN and packets.opcode[row] == _CNP:
+                    count.cnps += 1
+            state.bins[link, direction, bin_number] += size

@@ -1,0 +1,96 @@
+"""Link counters against their slow twin."""
+
+import numpy as np
+import pytest
+
+from fabricscope.analyzers.links.counting import LinkCounter
+from fabricscope.records import FLAG_DUPLICATE, PROTOCOLS, Packets, allocate_packets
+from reference.links import NAMES, count_slowly
+
+pytestmark = pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # hashes, uncompiled
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def make_batch(seed: int, rows: int, hosts: int) -> tuple[Packets, np.ndarray, np.ndarray]:
+    """Return packets between random hosts, with flows as a flow table would number them."""
+    rng = np.random.default_rng(seed)
+    packets = allocate_packets(rows)
+    ends = rng.integers(0, hosts, (rows, 2))
+    for end, name in ((ends[:, 0], "src"), (ends[:, 1], "dst")):
+        getattr(packets, f"{name}_hi")[:] = end % 3
+        getattr(packets, f"{name}_lo")[:] = end
+    packets.time_ns[:] = START_NS + np.sort(rng.integers(-5_000_000, 1_200_000_000, rows))
+    packets.wire_length[:] = rng.integers(64, 9_000, rows)
+    packets.ecn[:] = rng.integers(0, 4, rows)
+    kinds = [PROTOCOLS.index(name) for name in ("roce_v2", "tcp", "infiniband", "udp")]
+    packets.protocol[:] = rng.choice(kinds, rows)
+    packets.opcode[:] = rng.choice([0x81, 4, 17], rows)
+    packets.flags[:] = rng.choice([0, 0, 0, FLAG_DUPLICATE], rows)
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    flow = (low * hosts + high).astype(np.int64)
+    return packets, flow, (ends[:, 0] != low).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("hosts", [2, 7, 60])
+def test_counters_are_those_of_the_twin(seed: int, hosts: int) -> None:
+    packets, flow, side = make_batch(seed, 400, hosts)
+    counter = LinkCounter(flow_capacity=hosts * hosts, max_links=64)
+    counter.begin(START_NS)
+    counter.update(packets, flow, side)
+    sample = counter.sample(START_NS + 10**9)
+    rdma = (PROTOCOLS.index("roce_v2"), PROTOCOLS.index("infiniband"))
+    twin = count_slowly(
+        [
+            {
+                **{
+                    name: int(getattr(packets, name)[k])
+                    for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "ecn", "opcode")
+                },
+                "time": int(packets.time_ns[k]),
+                "size": int(packets.wire_length[k]),
+                "rdma": int(packets.protocol[k] in rdma),
+                "skip": int(packets.flags[k] & FLAG_DUPLICATE),
+            }
+            for k in range(400)
+        ],
+        START_NS,
+    )
+    assert {tuple(host) for host in sample.hosts.tolist()} == set(twin)
+    for number, host in enumerate(sample.hosts.tolist()):
+        for direction in (0, 1):
+            expected = twin[tuple(host)][direction]
+            found = sample.counts[number, direction]
+            assert {name: int(found[name]) for name in NAMES} == {n: expected[n] for n in NAMES}
+            assert sample.burst_bytes[number, direction] == max(
+                expected["bins"].values(), default=0
+            )
+    assert counter.sample(START_NS).counts["packets"].sum() == 0
+
+
+def test_hosts_beyond_the_bound_are_counted() -> None:
+    packets, flow, side = make_batch(1, 500, 50)
+    counter = LinkCounter(flow_capacity=2_500, max_links=8)
+    counter.update(packets, flow, side)
+    sample = counter.sample(0)
+    kept = int((packets.flags == 0).sum())
+    assert sample.hosts.shape == (8, 2)
+    assert 0 < sample.uncounted < kept
+    assert sample.counts["packets"][:, 0].sum() == kept - sample.uncounted
+
+
+def test_a_slot_used_again_belongs_to_its_new_hosts() -> None:
+    packets, _, _ = make_batch(2, 2, 4)
+    packets.flags[:] = 0
+    packets.src_lo[:], packets.dst_lo[:] = [1, 2], [3, 0]
+    packets.src_hi[:] = packets.dst_hi[:] = 0
+    counter = LinkCounter(flow_capacity=1, max_links=8)
+    zero = np.zeros(1, np.int64)
+    for row in (0, 1):
+        one = Packets._make(column[row : row + 1] for column in packets)
+        counter.update(one, zero, zero.astype(np.uint8))
+        counter.flow_closed(zero)
+    sent = counter.sample(0)
+    assert sent.hosts[:, 1].tolist() == [1, 3, 2, 0]
+    assert sent.counts["packets"][:, 0].tolist() == [1, 0, 1, 0]

@@ -1,0 +1,29 @@
+"""The slow twin of the link kernel: counters of each host by dictionaries."""
+
+from collections import defaultdict
+
+Packet = dict[str, int]
+
+
+def count_slowly(packets: list[Packet], start_ns: int) -> dict[tuple[int, int], list[dict]]:
+    """Return by address the counters of what a host sent and received, with 10 ms bins."""
+    hosts: dict[tuple[int, int], list[dict]] = defaultdict(
+        lambda: [{"bins": defaultdict(int), **dict.fromkeys(NAMES, 0)} for _ in range(2)]
+    )
+    for packet in packets:
+        if packet["skip"]:
+            continue
+        for direction, end in enumerate(("src", "dst")):
+            counts = hosts[packet[f"{end}_hi"], packet[f"{end}_lo"]][direction]
+            counts["packets"] += 1
+            counts["bytes"] += packet["size"]
+            counts["rdma_packets"] += packet["rdma"]
+            counts["ecn_capable"] += packet["ecn"] > 0
+            counts["ecn_marked"] += packet["ecn"] == 3
+            counts["cnps"] += direction == 1 and packet["rdma"] and packet["opcode"] == 0x81
+            place = min(max((packet["time"] - start_ns) // 10_000_000, 0), 99)
+            counts["bins"][place] += packet["size"]
+    return hosts
+
+
+NAMES = ("packets", "bytes", "rdma_packets", "ecn_capable", "ecn_marked", "cnps")
