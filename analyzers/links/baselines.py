@@ -66,9 +66,9 @@ class Baselines:
         spread = np.full(subjects.size, np.nan)
         enough = (known >= 10) & ~np.isnan(values)
         if enough.any():
-            usual[enough] = np.nanmedian(window[enough], axis=1)
+            usual[enough] = _medians(window[enough])
             distance = np.abs(window[enough] - usual[enough, None])
-            spread[enough] = NORMAL_MAD * np.nanmedian(distance, axis=1)
+            spread[enough] = NORMAL_MAD * _medians(distance)
             spread[enough] = self._floor(usual[enough], spread[enough])
         deviation = np.where(enough, (values - usual) / spread, 0.0)
         self._take_in(subjects, values)
@@ -105,3 +105,14 @@ class Baselines:
         risen = sums[:, 0] > LIMIT
         fallen = sums[:, 1] > LIMIT
         return (risen.astype(np.int8) - fallen.astype(np.int8)).astype(np.int8)
+
+
+def _medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each row's median; NaN stands for no value. Full rows, the usual case, are fast."""
+    full = ~np.isnan(rows[:, -1])
+    result = np.empty(len(rows))
+    if full.any():
+        result[full] = np.median(rows[full], axis=1)
+    if not full.all():
+        result[~full] = np.nanmedian(rows[~full], axis=1)
+    return result

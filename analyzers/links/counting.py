@@ -36,7 +36,7 @@ class LinkCounter:
         """Prepare empty counters; memory is touched as it is used."""
         self._state = layout.LinkState(
             hosts=np.zeros((max_links, 2), np.uint64),
-            index=np.zeros(1 << (2 * max_links - 1).bit_length(), np.int32),
+            table=np.zeros(1 << (2 * max_links - 1).bit_length(), np.int32),
             flow_hosts=np.zeros(2 * flow_capacity, np.int32),
             counts=np.zeros((max_links, 2), layout.COUNT_DTYPE).view(np.recarray),
             bins=np.zeros((max_links, 2, layout.BINS), np.int64),

@@ -20,11 +20,11 @@ _MARKED = 3
 @njit(cache=True, nogil=True, _nrt=False)
 def find_link(state, hi, lo):
     """Return the number of the host's link, made if it is new, -1 when there is no room."""
-    mask = np.uint64(state.index.shape[0] - 1)
+    mask = np.uint64(state.table.shape[0] - 1)
     value = (hi ^ (lo * _MULTIPLIER)) * _MULTIPLIER
     place = (value ^ (value >> _SHIFT)) & mask
-    while state.index[place]:
-        link = np.int64(state.index[place]) - 1
+    while state.table[place]:
+        link = np.int64(state.table[place]) - 1
         if state.hosts[link, 0] == hi and state.hosts[link, 1] == lo:
             return link
         place = (place + np.uint64(1)) & mask
@@ -34,7 +34,7 @@ def find_link(state, hi, lo):
     state.cursor[0] = link + 1
     state.hosts[link, 0] = hi
     state.hosts[link, 1] = lo
-    state.index[place] = link + 1
+    state.table[place] = link + 1
     return link
 
 

@@ -28,13 +28,13 @@ COUNT_DTYPE: Final = np.dtype(
 class LinkState(NamedTuple):
     """Counters of a host's access link since the last sample; owned by `LinkCounter`.
 
-    hosts: (links, 2) u8 address halves; index: hash table of link + 1; flow_hosts: (2 * flows)
+    hosts: (links, 2) u8 address halves; table: hash table of link + 1; flow_hosts: (2 * flows)
     link + 1 of the sender of each flow's side; counts: (links, 2) COUNT_DTYPE, up and down; bins:
     (links, 2, BINS) bytes; cursor: [links used, start of the second ns, packets of no link].
     """
 
     hosts: NDArray[np.uint64]
-    index: NDArray[np.int32]
+    table: NDArray[np.int32]
     flow_hosts: NDArray[np.int32]
     counts: NDArray[np.void]
     bins: NDArray[np.int64]

@@ -51,11 +51,11 @@ def test_what_recovers_is_called_recovered() -> None:
 
 def test_false_alarms_are_rare() -> None:
     rng = np.random.default_rng(3)
-    baselines = Baselines(500, least_spread=0.1)
-    subjects = np.arange(500)
-    alarms = np.zeros(500, bool)
+    baselines = Baselines(200, least_spread=0.1)
+    subjects = np.arange(200)
+    alarms = np.zeros(200, bool)
     for _ in range(600):
-        judged = baselines.judge(subjects, rng.normal(5, 1, 500))
+        judged = baselines.judge(subjects, rng.normal(5, 1, 200))
         alarms |= judged.drift != 0
     assert alarms.mean() < 0.02
 
