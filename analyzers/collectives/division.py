@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fabricscope.analyzers.collectives.jobs import Events
+from fabricscope.analyzers.collectives.jobs import SLACK_PACKETS, Events
 from fabricscope.analyzers.collectives.layout import KIND_ACK, KIND_CONTROL
 from fabricscope.analyzers.collectives.segments import (
     RDMA_FLOOR_NS,
@@ -35,20 +35,30 @@ class _Rank:
     def __init__(self, events: Events, data: NDArray[np.int64], rank: int) -> None:
         sent = data[events.src[data] == rank]
         received = data[events.dst[data] == rank]
-        received = received[np.argsort(events.end_ns[received], kind="stable")]
-        self.start_ns = events.start_ns[sent]
+        passed_ns = events.end_ns if events.passed_ns is None else events.passed_ns
+        if received.size == 0:
+            # The root has its buffer back when it has sent all.
+            received = sent
+        received = received[np.argsort(passed_ns[received], kind="stable")]
+        # What the mirror missed counts its bytes, but opens no pause of its own.
+        self.start_ns = np.maximum.accumulate(
+            np.where(events.seen[sent], events.start_ns[sent], events.start_ns[sent[:1]])
+        )
         self.sent_after = np.cumsum(events.bytes[sent])
         self.sent_before = self.sent_after - events.bytes[sent]
-        self.end_ns = events.end_ns[received]
+        self.end_ns = passed_ns[received]
         self.received_after = np.cumsum(events.bytes[received])
+        # Of each queue pair the first and the last packet leave no hole when they are missed.
+        edges = events.lost * max(
+            np.unique(events.channel[sent]).size, np.unique(events.channel[received]).size
+        )
+        self.slack_bytes = events.slack_bytes * (1 + (edges + 3 * edges**0.5) / SLACK_PACKETS)
 
-    def pauses(
-        self, count: int, slack_bytes: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    def pauses(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """Return when each iteration but the first begins, and the pause before; None: no fit."""
         total = float(self.sent_after[-1])
         share = total / count
-        off = SHARE * share + slack_bytes
+        off = SHARE * share + self.slack_bytes
         if off > MAX_OFF * share:
             return None
         targets = share * np.arange(1, count)
@@ -56,7 +66,7 @@ class _Rank:
         beyond = np.searchsorted(self.sent_before, targets + off, side="right")
         if (beyond <= first).any():
             return None
-        before = self._received_by(count, slack_bytes)
+        before = self._received_by(count)
         places = np.array(
             [
                 a + int(np.argmax(np.diff(self.start_ns[a - 1 : b]))) if b > a + 1 else a
@@ -66,12 +76,10 @@ class _Rank:
         begins = self.start_ns[places]
         return begins, begins - before
 
-    def _received_by(self, count: int, slack_bytes: float) -> NDArray[np.int64]:
+    def _received_by(self, count: int) -> NDArray[np.int64]:
         """Return when the rank had all of each iteration but the last."""
-        if self.received_after.size == 0:
-            return np.zeros(count - 1, np.int64)
         share = float(self.received_after[-1]) / count
-        targets = share * np.arange(1, count) - SHARE * share - slack_bytes
+        targets = share * np.arange(1, count) - SHARE * share - self.slack_bytes
         places = np.minimum(np.searchsorted(self.received_after, targets), self.end_ns.size - 1)
         return np.asarray(self.end_ns[places], np.int64)
 
@@ -83,28 +91,26 @@ def divide(events: Events, rtt_ns: float) -> list[Segment]:
     data = np.flatnonzero(events.kind < KIND_CONTROL)
     total = events.matrix_of(data)
     pattern = complete_pattern(total, 4 * events.slack_bytes)
-    if pattern is None or pattern.shape == "line":
+    if pattern is None:
         return []
     ranks = [_Rank(events, data, rank) for rank in range(len(events.ranks))]
-    senders = [rank for rank in ranks if rank.start_ns.size and rank.end_ns.size]
+    senders = [rank for rank in ranks if rank.start_ns.size]
     if not senders:
         return []
     floor_ns = max(RTT_FACTOR * rtt_ns, RDMA_FLOOR_NS)
     most = min(min(rank.start_ns.size for rank in senders), MAX_ITERATIONS)
     for count in range(most, 1, -1):
-        begins = _fits(senders, count, events.slack_bytes, floor_ns)
+        begins = _fits(senders, count, floor_ns)
         if begins is not None:
             return _iterations(events, ranks, count, begins, senders)
     return []
 
 
-def _fits(
-    ranks: list[_Rank], count: int, slack_bytes: float, floor_ns: float
-) -> list[NDArray[np.int64]] | None:
+def _fits(ranks: list[_Rank], count: int, floor_ns: float) -> list[NDArray[np.int64]] | None:
     """Return each rank's beginnings if all of them pause at every share, else None."""
     found = []
     for rank in ranks:
-        pauses = rank.pauses(count, slack_bytes)
+        pauses = rank.pauses(count)
         if pauses is None or (pauses[1] < floor_ns).any():
             return None
         found.append(pauses[0])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.addresses import address_text
+from fabricscope.analyzers.collectives.answers import answered_rows
 from fabricscope.analyzers.collectives.layout import (
     CREDIT_BYTES,
     KIND_ACK,
@@ -22,7 +23,7 @@ MIN_TCP_BYTES: Final = 4_096
 MIN_RDMA_BYTES: Final = 1_024
 """Where messages of this size are seen, those as small as a credit carry no tensors."""
 
-DELAY_PART: Final = 0.8
+DELAY_PART: Final = 0.5
 """Of the shortest ACK round trip beyond the tap: nothing is passed on before it is acknowledged."""
 
 SLACK_PACKETS: Final = 2.5
@@ -30,20 +31,19 @@ SLACK_PACKETS: Final = 2.5
 
 MAX_RANKS: Final = 1_024
 
-MAX_UNANSWERED: Final = 64
-"""Messages of a queue pair under way at once, among which an ACK finds the one it ends."""
-
 
 @dataclass(frozen=True)
 class Events:
     """What a group of hosts sent, in order of start.
 
     ranks: texts of the addresses; start_ns, end_ns, bytes, packets (captured), src, dst (indexes
-    into ranks), channel, kind: arrays of one length. rdma: whether these are RDMA messages; slack_bytes: what a window
-    may miss of an edge as the mirror lost packets; lost: the part of packets it lost; lane: the
-    queue pair's number at the receiver, 0 over TCP. delay_ns: what passes at least between a
-    message at the tap and the one that was waiting for it. whole: transfers are single messages.
-    answered: the row of the data that an acknowledgement was for last, -1 unknown or no ACK.
+    into ranks), channel, kind: arrays of one length. rdma: whether these are RDMA messages;
+    slack_bytes: what a window may miss of an edge as the mirror lost packets; lost: the part of
+    packets it lost; lane: the queue pair's number at the receiver, 0 over TCP. delay_ns: what
+    passes at least between a message at the tap and the one that was waiting for it. whole:
+    transfers are single messages.
+    answered: the row of the data that an acknowledgement was for, -1 unknown or no ACK; passed_ns:
+    end_ns without repetitions, which the receiver may not have needed.
     """
 
     ranks: list[str]
@@ -62,6 +62,7 @@ class Events:
     delay_ns: float = 0.0
     whole: bool = True
     answered: NDArray[np.int64] | None = None
+    passed_ns: NDArray[np.int64] | None = None
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -238,7 +239,11 @@ def _events(
     transfers = transfers[np.argsort(transfers["start_ns"], kind="stable")]
     number = transfers["channel"].astype(np.int64)
     used = channels[np.unique(number)]
-    lost = float(used["lost"].sum() / max(int((used["lost"] + used["packets"]).sum()), 1))
+    answered, unseen = None, 0
+    if rdma and not joined:
+        answered, unseen = answered_rows(transfers, channels, qps)
+    missed = int(used["lost"].sum()) + unseen
+    lost = float(missed / max(missed + int(used["packets"].sum()), 1))
     slack = SLACK_PACKETS * float(used["full"].max(initial=0)) if rdma and lost > 0 else 0.0
     return Events(
         [texts[k] for k in hosts],
@@ -256,40 +261,9 @@ def _events(
         lost if rdma else 0.0,
         DELAY_PART * round_trip_ns(channels[np.unique(number)], qps)[0] if rdma else 0.0,
         rdma and not joined,
-        _answered(transfers, channels, qps) if rdma and not joined else None,
+        answered,
+        transfers["passed_ns"].copy(),
     )
-
-
-def _answered(
-    transfers: NDArray[np.void], channels: NDArray[np.void], qps: NDArray[np.void]
-) -> NDArray[np.int64]:
-    """Return the row of the data that each acknowledgement's PSN ends, -1 where there is none."""
-    found = np.full(len(transfers), -1, np.int64)
-    slots = channels["qp"].astype(np.int64)
-    carrier = np.full(len(qps) + 1, -1, np.int64)
-    carrier[slots] = np.arange(len(channels))
-    number = transfers["channel"].astype(np.int64)
-    order = np.argsort(number, kind="stable")
-    bounds = np.searchsorted(number[order], np.arange(len(channels) + 1))
-    for channel in np.unique(number[transfers["kind"] == KIND_ACK]).tolist():
-        paired = int(qps["paired"][slots[channel]])
-        if paired < 0 or carrier[paired] < 0:
-            continue
-        own = order[bounds[channel] : bounds[channel + 1]]
-        acks = own[transfers["kind"][own] == KIND_ACK]
-        data = order[bounds[carrier[paired]] : bounds[carrier[paired] + 1]]
-        data = data[transfers["kind"][data] != KIND_ACK]
-        place = np.searchsorted(transfers["start_ns"][data], transfers["end_ns"][acks]) - 1
-        psn = transfers["psn"].astype(np.int64)
-        for _ in range(MAX_UNANSWERED):
-            ahead = (psn[data[place]] - psn[acks]) & 0xFFFFFF if data.size else np.zeros(0)
-            late = (place >= 0) & (ahead > 0) & (ahead < 0x800000)
-            if not late.any():
-                break
-            place[late] -= 1
-        known = place >= 0
-        found[acks[known]] = data[place[known]]
-    return found
 
 
 def round_trip_ns(channels: NDArray[np.void], qps: NDArray[np.void]) -> tuple[float, float]:

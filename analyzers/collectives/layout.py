@@ -39,7 +39,8 @@ CHANNEL_DTYPE: Final = np.dtype(
 TRANSFER_DTYPE: Final = np.dtype(
     [
         ("start_ns", "i8"),
-        ("end_ns", "i8"),
+        ("end_ns", "i8"),  # of its last packet, repeated ones included
+        ("passed_ns", "i8"),  # when its last packet passed for the first time
         ("bytes", "i8"),  # payload, what the mirror missed included
         ("channel", "i4"),
         ("packets", "u4"),  # captured

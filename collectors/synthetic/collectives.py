@@ -42,6 +42,7 @@ class Schedule:
         self._sent: dict[int, list[int]] = {}
         self._timers: list[int] = []
         self._received: list[list[int]] = []
+        self._posted: list[list[int]] = []
         self._span = -1
         self._size_bytes = 0
 
@@ -80,7 +81,12 @@ class Schedule:
                         for rank in range(len(self.ranks))
                     ]
                 self._received = [[timer] for timer in self._timers]
+                self._posted = [[] for _ in self.ranks]
                 steps()
+                for received, posted in zip(self._received, self._posted, strict=True):
+                    # Who hears nothing has its buffer back when what it sent has arrived.
+                    if len(received) == 1:
+                        received += posted
 
     def _begin(self, size_bytes: int) -> None:
         """Begin an operation of this size."""
@@ -128,6 +134,7 @@ class Schedule:
         task = Task(flow, size_bytes, immediate=True, span=self._span, rank=source, after=waits)
         number = self.plan.add(task)
         sent.append(number)
+        self._posted[source].append(number)
         return number
 
     def _chunk(

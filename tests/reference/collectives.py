@@ -249,7 +249,8 @@ def join_slowly(transfers: list[dict[str, int]], pause_ns: int) -> list[dict[str
             open_run["end_ns"] = transfer["end_ns"]
             open_run["bytes"] += transfer["bytes"]
             open_run["packets"] += transfer["packets"]
-            open_run["psn"], open_run["before"] = transfer["psn"], transfer["before"]
+            for name in ("passed_ns", "psn", "before"):
+                open_run[name] = transfer[name]
         else:
             last[key] = dict(transfer)
             joined.append(last[key])

@@ -62,6 +62,7 @@ def _append(state, number, start_ns, end_ns, size, seen, kind, psn):
     transfer = state.transfers[place]
     transfer.start_ns = start_ns
     transfer.end_ns = end_ns
+    transfer.passed_ns = end_ns
     transfer.bytes = size
     transfer.channel = number
     transfer.packets = seen
@@ -97,6 +98,7 @@ def close_transfer(state, number, immediate):
         if immediate and channel.place >= 0 and state.transfers[channel.place].kind == KIND_DATA:
             transfer = state.transfers[channel.place]
             transfer.end_ns = max(transfer.end_ns, channel.end_ns)
+            transfer.passed_ns = channel.end_ns
             transfer.kind = KIND_IMMEDIATE
             transfer.psn = (channel.next - 1) & 0xFFFFFF
         return

@@ -42,6 +42,11 @@ def answer(sim: Simulation, f: int, kind: int, index: int, syndrome: int, now_ns
         row.task = sim.queues[flow.queue_base + flow.rx_message - 1]
     if kind == t.NAK or kind == t.RNR:
         row.task = sim.queues[flow.queue_base + flow.rx_message]
+    elif flow.rx_message < flow.posted:
+        following = sim.queues[flow.queue_base + flow.rx_message]
+        if sim.tasks[following].first_index < flow.expected:
+            # An ACK amid a message is about that one.
+            row.task = following
     return slot
 
 

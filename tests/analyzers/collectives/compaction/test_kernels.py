@@ -18,6 +18,7 @@ def make_transfers(seed: int, count: int, channels: int) -> np.ndarray:
     transfers["bytes"] = rng.integers(1, 9_000, count)
     transfers["packets"] = rng.integers(1, 9, count)
     transfers["psn"] = rng.integers(0, 1 << 24, count)
+    transfers["passed_ns"] = rng.integers(0, 1 << 24, count)
     clock = np.zeros((channels, 4), np.int64)
     for transfer in transfers:
         start = clock[transfer["channel"], transfer["kind"]] + rng.integers(0, 20_000)
