@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.jobs import Events
+from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.operations import Collective
 from fabricscope.analyzers.findings.finding import Finding, host_filter
 
@@ -18,6 +19,8 @@ MIN_MARKED_PART: Final = 0.01
 
 MIN_STUCK_NS: Final = 1_000_000_000
 MIN_STUCK_FACTOR: Final = 10
+WHOLE_PART: Final = 0.99
+"""Of what it usually sends a rank has sent at least this in an operation that ended."""
 
 
 def transport_of(
@@ -120,6 +123,40 @@ def straggler_finding(collective: Collective, straggler: dict[str, Any]) -> Find
     )
 
 
+def _sent_bytes(events: Events, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what each rank has sent in `rows`; of a message cut short what was seen of it.
+
+    A WRITE announces its size in its first packet, so a broken off one counts as whole elsewhere.
+    """
+    size = events.bytes / np.maximum(events.packets, 1)
+    full = np.zeros(int(events.channel.max(initial=0)) + 1)
+    earlier = np.arange(len(size)) < rows.min(initial=len(size))
+    np.maximum.at(full, events.channel[earlier], size[earlier])
+    seen = events.packets[rows] * full[events.channel[rows]]
+    known = full[events.channel[rows]] > 0
+    carried = np.where(known, np.minimum(events.bytes[rows], seen), events.bytes[rows])
+    carried = np.where(events.kind[rows] < KIND_CONTROL, carried, 0.0)
+    return np.bincount(events.src[rows], carried, len(events.ranks)).astype(np.float64)
+
+
+def _unfinished(
+    events: Events,
+    collectives: list[Collective],
+    last: NDArray[np.int64],
+    usual: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Return the rows of an operation that began and did not end; none if all did.
+
+    last: the rows of the last iteration, which lacks little when it broke off near its end.
+    """
+    last_end = max(s.end_ns for c in collectives for s in c.segments)
+    rows = np.flatnonzero(events.start_ns > last_end)
+    lacking = _sent_bytes(events, last) < WHOLE_PART * usual
+    if events.rdma and events.lost == 0 and lacking.any():
+        rows = np.union1d(rows, last)
+    return np.asarray(rows, np.int64)
+
+
 def stuck_finding(events: Events, collectives: list[Collective], end_ns: int) -> Finding | None:
     """Return the finding that the last collective never ended, with who is missing.
 
@@ -128,28 +165,39 @@ def stuck_finding(events: Events, collectives: list[Collective], end_ns: int) ->
     repeated = [c for c in collectives if len(c.segments) >= 2 and c.size_bytes > 0]
     if not repeated:
         return None
-    last_end = max(s.end_ns for c in collectives for s in c.segments)
     longest = max(s.end_ns - s.start_ns for c in repeated for s in c.segments)
-    rows = np.flatnonzero(events.start_ns > last_end)
-    if rows.size == 0:
+    # Ranks send unequal parts in a tree, so each is compared with what it usually sends.
+    main = max(repeated, key=lambda c: len(c.segments))
+    usual = main.segments[0].matrix.sum(axis=1)
+    rows = _unfinished(events, collectives, main.segments[-1].rows, usual)
+    if not events.matrix_of(rows).any():
         return None
     silent_ns = end_ns - int(events.end_ns[rows].max())
     if silent_ns < max(MIN_STUCK_NS, MIN_STUCK_FACTOR * longest):
         return None
-    matrix = events.matrix_of(rows)
-    if not matrix.any():
-        return None
-    sent = matrix.sum(axis=1)
-    missing = int(sent.argmin())
+    sent = _sent_bytes(events, rows)
+    share = np.where(usual > 0, sent / np.maximum(usual, 1.0), np.inf)
+    missing = int(share.argmin())
+    others = np.delete(share, missing)
+    most = float(others[np.isfinite(others)].max(initial=0.0))
+    waiting = [name for rank, name in enumerate(events.ranks) if rank != missing and sent[rank] > 0]
     name = events.ranks[missing]
     return Finding(
         "critical",
         "stuck_collective",
         name,
         f"The last operation among {len(events.ranks)} ranks began and never ended: "
-        f"{silent_ns / 1e9:.3g} s of silence, and {name} has sent least of it.",
+        f"{silent_ns / 1e9:.3g} s of silence. {name} has sent {100 * share[missing]:.0f} % of its "
+        f"usual part, the others up to {100 * most:.0f} %: {len(waiting)} ranks wait for it.",
         "Look at this rank's process first; the others wait for it.",
-        {"silent_s": silent_ns / 1e9, "sent_bytes": int(sent[missing])},
+        {
+            "silent_s": silent_ns / 1e9,
+            "sent_bytes": int(sent[missing]),
+            "usual_bytes": round(float(usual[missing])),
+            "others_share": round(most, 4),
+            "waiting_ranks": len(waiting),
+            "began_ns": int(events.start_ns[rows].min()),
+        },
         filter=host_filter(name),
         weight=silent_ns / 1e9,
     )
