@@ -13,7 +13,7 @@ FOLDERS := $(wildcard analyzers collectors topology)
 INLINED := src/fabricscope/records.py \
 	$(shell find $(FOLDERS) -name kernels.py -o -name layout.py -o -name tables.py)
 
-.PHONY: run test check bench accuracy pictures setup clean
+.PHONY: run test check bench bench-sim accuracy pictures setup clean
 
 run: setup
 	@$(BIN)/fabricscope demo $(ARGS)
@@ -37,6 +37,11 @@ check: setup
 
 bench: setup
 	@$(BIN)/python benchmarks/peers.py $(ARGS)
+
+# The simulators are Debian packages; what cannot be installed is left out of the table and named.
+bench-sim: setup
+	@.ci/packages.sh g++ libns3-dev libsimgrid-dev || true
+	@PYTHONPATH=benchmarks $(BIN)/python benchmarks/simulators/compare.py $(ARGS)
 
 # Each script prints its part; document.py puts it between the part's marks in docs/accuracy.md.
 accuracy: setup
