@@ -11,7 +11,7 @@ import numpy as np
 from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.segments import Segment
-from fabricscope.analyzers.collectives.timing import CHAIN_LEAD, lead, waiting_channels
+from fabricscope.analyzers.collectives.timing import CHAIN_LEAD, edge_rows, lead, waiting_channels
 
 BARRIER_BYTES: Final = 64
 
@@ -98,8 +98,11 @@ def _ring(events: Events, segments: list[Segment], edge: float) -> Collective:
             "allgather", "ring", order, count, size, segments, 0.7, alternatives=["reducescatter"]
         )
     size = edge * count / (2 * (count - 1))
-    sure = 0.98 if ahead > 0.3 * gathered else 0.85
-    return Collective("allreduce", "ring", order, count, size, segments, sure)
+    if ahead > 0.3 * gathered:
+        return Collective("allreduce", "ring", order, count, size, segments, 0.98)
+    # A chunk of many messages passes through the ring as a stream, and no lead tells its size.
+    others = ["allgather", "reducescatter"]
+    return Collective("allreduce", "ring", order, count, size, segments, 0.8, alternatives=others)
 
 
 def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collective:
@@ -126,8 +129,15 @@ def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collecti
     # NCCL has no halving-doubling; those that have it (MPI, Gloo) send no credits.
     credited = not events.rdma or bool((events.kind == KIND_CONTROL).any())
     algorithm = "ring" if credited else "halving_doubling"
-    other = "halving_doubling" if credited else "ring"
-    return Collective("allreduce", algorithm, (0, 1), 2, edge, segments, 0.8, alternatives=[other])
+    others = ["halving_doubling" if credited else "ring"]
+    lanes = np.unique(events.channel[edge_rows(events, samples[0], 0, 1)]).size
+    message = float(np.median([lead(events, s, (0, 1), (1, 0))[1] for s in samples]))
+    sure = 0.8
+    if message < 0.4 * edge / max(lanes, 1):
+        # Where both ranks send a stream of messages, nothing shows that one waits for the other.
+        others += ["alltoall", "allgather", "reducescatter"]
+        sure = 0.6
+    return Collective("allreduce", algorithm, (0, 1), 2, edge, segments, sure, alternatives=others)
 
 
 def _line(events: Events, segments: list[Segment], edge: float) -> Collective | None:
@@ -147,7 +157,9 @@ def _line(events: Events, segments: list[Segment], edge: float) -> Collective | 
         return Collective(
             "broadcast", "ring", order, count, edge, segments, 0.7, order[0], False, ["p2p"]
         )
-    return Collective("p2p", "direct", order, count, edge, segments, 0.85)
+    return Collective(
+        "p2p", "direct", order, count, edge, segments, 0.85, alternatives=["broadcast"]
+    )
 
 
 def _partial_ring(
