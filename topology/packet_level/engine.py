@@ -7,7 +7,7 @@ back), deadlock watchdogs, RNR NAKs, READ and atomic operations, and the hosts' 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +21,15 @@ from fabricscope.topology.packet_level.layout import Network
 from fabricscope.topology.packet_level.network import build_network, enlarge, picoseconds
 from fabricscope.topology.packet_level.parameters import Nic, PacketOptions, SwitchModel
 from fabricscope.topology.recovery.plan import Plan
-from fabricscope.topology.routing.routes import Routes, device_seeds
+from fabricscope.topology.routing.balancing import Balancing
+from fabricscope.topology.routing.routes import Routes
 from fabricscope.topology.workloads.transfers import Transfers
 
-__all__ = ["NO_PLAN", "PacketOutcome", "Spread", "run_packets"]
+__all__ = ["NO_PLAN", "PacketOutcome", "run_packets"]
 
 NO_PLAN: Final = Plan(())
 
 _EVENTS_A_CALL: Final = 2_000_000
-
-
-class Spread(NamedTuple):
-    """How traffic is spread: flow hashes, seeds of devices, each packet by itself or not."""
-
-    hashes: NDArray[np.uint64]
-    seeds: NDArray[np.uint64]
-    spray: bool = False
-
-    @classmethod
-    def by_hash(cls, fabric: Fabric, workload: Transfers, seed: int) -> "Spread":
-        """Return random hashes, one a queue pair."""
-        count = int(workload.queue_pair.max(initial=-1)) + 1
-        hashes = np.random.default_rng(seed).integers(0, 2**64, count, np.uint64)
-        return cls(hashes, device_seeds(fabric, seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,7 @@ class PacketOutcome(Outcome):
 def run_packets(
     fabric: Fabric,
     routes: Routes,
-    balancing: Spread,
+    balancing: Balancing,
     workload: Transfers,
     failures: Sequence[Failure] = (),
     plan: Plan = NO_PLAN,
@@ -91,8 +77,8 @@ def run_packets(
     options = options or PacketOptions()
     windows_ns = options.windows_ns or _windows(failures, plan)
     network = build_network(
-        fabric, routes, balancing.hashes, balancing.seeds, balancing.spray, workload, failures,
-        plan, nic or Nic(), switch or SwitchModel(), taps, seed, options, windows_ns,
+        fabric, routes, balancing, workload, failures, plan, nic or Nic(),
+        switch or SwitchModel(), taps, seed, options, windows_ns,
     )  # fmt: skip
     network = _run(network, options)
     return _outcome(network, workload, windows_ns, options)
@@ -120,8 +106,8 @@ def _run(network: Network, options: PacketOptions) -> Network:
             network = enlarge(network, 2 * len(network.packets), 0)
         if clock["free_actions"] < margin:
             network = enlarge(network, 0, 2 * len(network.actions))
-        if clock["heap_size"] + margin > len(network.heap):
-            network = enlarge(network, 0, 0, len(network.heap))
+        if clock["heap_size"] + margin > len(network.heap.time):
+            network = enlarge(network, 0, 0, len(network.heap.time))
 
 
 def _windows(failures: Sequence[Failure], plan: Plan) -> tuple[float, float]:

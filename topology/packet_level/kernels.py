@@ -36,11 +36,11 @@ from fabricscope.topology.packet_level.layout import (
 )
 from fabricscope.topology.packet_level.queues.kernels import (
     check_pauses,
-    drain_port,
     draw,
     drop_first,
     enqueue,
     free_packet,
+    give_back,
     insert_first,
     lose,
     obey_pause,
@@ -79,9 +79,10 @@ def take_arrival(net, channel, now):
     clock = net.clock[0]
     port = net.ports[channel]
     number = np.int64(port["head"])
-    if port["drain"] == number:
-        drain_port(net.ports, net.devices, net.packets, port, now)
     following = np.int64(net.packets[number]["next"])
+    if port["drain"] == number:
+        give_back(net.ports, net.devices, net.packets[number], port)
+        port["drain"] = following
     port["head"] = following
     leaves = NEVER
     if following < 0:
@@ -89,8 +90,8 @@ def take_arrival(net, channel, now):
     else:
         leaves = net.packets[following]["leaves"]
     if leaves < NEVER:
-        net.due[channel] = leaves + port["delay"]
-        replace_first(net.heap, clock["heap_size"], leaves + port["delay"], channel)
+        net.due[channel] = leaves + port["lag"]
+        replace_first(net.heap, leaves + port["lag"], channel)
     else:
         net.due[channel] = NEVER
         drop_first(net.heap, clock)
@@ -103,7 +104,7 @@ def find_fate(net, channel, number, now):
     """Return why a watched channel loses the packet that has just come out of it, or -1."""
     port = net.ports[channel]
     packet = net.packets[number]
-    leaves = packet["leaves"]
+    leaves = packet["leaves"] + port["shift"]
     began = leaves - np.int64(packet["size"] * port["ps_per_byte"] + 0.5)
     if port["dead"]:
         return np.int64(IN_FLIGHT if began < port["down_since"] else INTO_DEAD)
@@ -119,7 +120,8 @@ def record(net, channel, number):
     """Write down for a mirror port what has left into `channel`, unless the port was dead."""
     port = net.ports[channel]
     packet = net.packets[number]
-    began = packet["leaves"] - np.int64(packet["size"] * port["ps_per_byte"] + 0.5)
+    leaves = packet["leaves"] + port["shift"]
+    began = leaves - np.int64(packet["size"] * port["ps_per_byte"] + 0.5)
     dead = began >= port["down_since"] and (port["dead"] or began < port["alive_since"])
     if port["faulty"] and dead:
         return
@@ -129,13 +131,11 @@ def record(net, channel, number):
         return
     row = net.taps[clock["tap_size"]]
     clock["tap_size"] += 1
-    row["time"] = packet["leaves"]
+    row["time"] = leaves
     row["psn"] = packet["psn"]
     row["channel"] = channel
     row["qp"] = packet["qp"]
-    row["payload"] = packet["payload"]
     row["size"] = packet["size"]
-    row["value"] = packet["value"] & 0xFFFF
     row["kind"] = packet["kind"]
     row["flags"] = packet["flags"]
     row["hop"] = packet["hop"]
@@ -210,6 +210,16 @@ def send_cnp(net, device, number, now):
     )
 
 
+@njit(cache=True, nogil=True, _nrt=False)
+def start_flowlet(net, number, now):
+    """Let a queue pair that has paused long enough take another path."""
+    pair = net.queue_pairs[number]
+    if now - pair["last_sent"] >= net.rules[0]["flowlet"]:
+        pair["flow_hash"] = mix(pair["flow_hash"] + np.uint64(1))
+        forget_routes(net, number)
+    pair["last_sent"] = now
+
+
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
 def send_next(net, channel, now):
     """Return the next data packet of the NIC port `channel`, or -1; plan the port's next turn.
@@ -224,9 +234,10 @@ def send_next(net, channel, now):
     if port["paused"] or port["ready_head"] < 0:
         drop_first(net.heap, clock)
         return made
-    if port["free"] > now:
-        net.due[sender] = port["free"]
-        replace_first(net.heap, clock["heap_size"], port["free"], sender)
+    free = port["free"] + port["shift"]
+    if free > now:
+        net.due[sender] = free
+        replace_first(net.heap, free, sender)
         return made
     while port["ready_head"] >= 0:
         number = np.int64(port["ready_head"])
@@ -237,6 +248,8 @@ def send_next(net, channel, now):
         pair["state"] = QP_IDLE
         if not can_send(net.rules[0], pair):
             continue
+        if net.rules[0]["flowlet"] > 0:
+            start_flowlet(net, number, now)
         home = home_port(net, number)
         if home != channel:
             if home >= 0:
@@ -255,7 +268,7 @@ def send_next(net, channel, now):
         )  # fmt: skip
         if port["ready_head"] >= 0:
             net.due[sender] = leaves
-            replace_first(net.heap, clock["heap_size"], leaves, sender)
+            replace_first(net.heap, leaves, sender)
         else:
             drop_first(net.heap, clock)
         return made
@@ -317,7 +330,7 @@ def handle_control(net, channel, number, now):
     if net.packets[number]["kind"] == PAUSE:
         obey_pause(
             net.heap, clock, net.due, net.rules[0], net.ports, net.devices, net.packets,
-            net.out_channels, channel ^ 1, net.packets[number]["value"], now,
+            net.out_channels, channel ^ 1, np.int64(net.packets[number]["psn"]), now,
         )  # fmt: skip
     else:
         receive_notice(net, number, channel, now)
@@ -336,15 +349,15 @@ def advance(net, limit, most_events, margin):
         if clock["heap_size"] == 0:
             clock["events"] += done
             return DONE
-        now = net.heap[0]["time"]
-        ident = net.heap[0]["ident"]
+        now = net.heap.time[0]
+        ident = np.int64(net.heap.ident[0])
         if now > limit:
             clock["events"] += done
             return REACHED_LIMIT
         if (
             clock["free_packets"] < margin
             or clock["free_actions"] < margin
-            or clock["heap_size"] + margin > len(net.heap)
+            or clock["heap_size"] + margin > len(net.heap.time)
         ):
             clock["events"] += done
             return NEEDS_ROOM
@@ -359,7 +372,7 @@ def advance(net, limit, most_events, margin):
             port = net.ports[ident]
             number = take_arrival(net, ident, now)
             if port["watched"]:
-                if port["tap"] >= 0:
+                if port["tapped"]:
                     record(net, ident, number)
                 cause = find_fate(net, ident, number, now)
                 if cause >= 0:

@@ -16,6 +16,9 @@ __all__ = ["PACKET_KINDS", "Network"]
 NEVER: Final = 1 << 62
 """A time that does not come."""
 
+AFTER_ALL: Final = (1 << 63) - 1
+"""What the heap holds behind its last event."""
+
 DATA: Final = 0
 ACK: Final = 1
 NAK: Final = 2
@@ -58,38 +61,35 @@ TOOK_ENOUGH: Final = 3
 CACHED_HOPS: Final = 8
 MAX_TTL: Final = 16
 
-EVENT: Final = np.dtype([("time", "i8"), ("ident", "i8")], align=True)
-
 PORT: Final = np.dtype(
     [
         ("head", "i4"),  # first packet on the wire or in the queue
         ("tail", "i4"),
         ("drain", "i4"),  # first packet whose last bit has not left, as far as looked at
         ("source", "i4"),
-        ("free", "i8"),  # when the last packet that has a time will have left
-        ("delay", "i8"),
+        ("free", "i8"),  # when the last packet that has a time will have left, on the port's clock
+        ("lag", "i8"),  # from a packet's time on the port's clock to its arrival
+        ("shift", "i8"),  # how far the port's clock is behind, by priority packets let past
         ("ps_per_byte", "f8"),
-        ("queued", "i8"),  # bytes that wait or are being sent, without priority packets
-        ("ingress", "i8"),  # bytes that came in over this channel and are in its target's buffer
-        ("mark_from", "i8"),
-        ("mark_all", "i8"),
+        ("queued", "i4"),  # bytes that wait or are being sent, without priority packets
+        ("ingress", "i4"),  # bytes that came in over this channel and are in its target's buffer
         ("target", "i4"),
         ("switched", "u1"),  # the sending device is a switch
         ("paused", "u1"),
         ("asked", "u1"),  # the target has asked for a pause
-        ("watched", "u1"),  # dead, lossy, or has been dead
-        ("dead", "u1"),
-        ("faulty", "u1"),  # the sending device's data plane knows that the port is down
+        ("watched", "u1"),  # dead, lossy, tapped, or has been dead
+        ("mark_from", "i4"),
+        ("mark_all", "i4"),
+        ("ready_head", "i4"),  # queue pairs of this NIC port that may send
+        ("ready_tail", "i4"),
         ("down_since", "i8"),
         ("alive_since", "i8"),
         ("loss", "f8"),
-        ("ready_head", "i4"),  # queue pairs of this NIC port that may send
-        ("ready_tail", "i4"),
         ("paused_since", "i8"),
         ("paused_total", "i8"),
-        ("tap", "i4"),
-        ("nominal_ps_per_byte", "f8"),
-        ("most_queued", "i8"),
+        ("dead", "u1"),
+        ("faulty", "u1"),  # the sending device's data plane knows that the port is down
+        ("tapped", "u1"),
     ],
     align=True,
 )
@@ -113,18 +113,17 @@ PACKET: Final = np.dtype(
     [
         ("next", "i4"),
         ("qp", "i4"),
-        ("leaves", "i8"),  # when its last bit leaves the port, NEVER while held by a pause
-        ("psn", "i8"),
+        ("leaves", "i8"),  # when its last bit leaves, on the port's clock; NEVER while held
+        ("psn", "i4"),  # pause: 1 stop, 0 go; notice: destination, or whether a port is up again
+        ("inbound", "i4"),  # notice: source of the sampled packet
         ("size", "i4"),
-        ("payload", "i4"),
-        ("inbound", "i4"),
         ("kind", "u1"),
         ("flags", "u1"),
         ("hop", "u1"),
-        ("value", "i8"),  # pause: 1 stop 0 go; notice: row of the notices
     ],
     align=True,
 )
+"""Half a cache line, because most of the engine's time goes into waiting for these rows."""
 
 QUEUE_PAIR: Final = np.dtype(
     [
@@ -152,6 +151,7 @@ QUEUE_PAIR: Final = np.dtype(
         ("deadline", "i8"),
         ("progress", "i8"),
         ("may_send", "i8"),
+        ("last_sent", "i8"),
         ("last_cnp", "i8"),
         ("rate", "f8"),  # bytes per ps
         ("target", "f8"),
@@ -268,7 +268,7 @@ RULES: Final = np.dtype(
         ("backoff", "f8"),
         ("relabel", "i8"),
         ("spray", "i8"),
-        ("reorder", "i8"),
+        ("flowlet", "i8"),
         ("marking", "i8"),
         ("mark_most", "f8"),
         ("lossless", "i8"),
@@ -357,12 +357,10 @@ LOG_STOPPED: Final = 8
 TAP: Final = np.dtype(
     [
         ("time", "i8"),
-        ("psn", "i8"),
+        ("psn", "i4"),
         ("channel", "i4"),
         ("qp", "i4"),
-        ("payload", "i4"),
         ("size", "i4"),
-        ("value", "i4"),
         ("kind", "u1"),
         ("flags", "u1"),
         ("hop", "u1"),
@@ -372,12 +370,19 @@ TAP: Final = np.dtype(
 """What a mirror port saw: `time` is when the last bit left."""
 
 
+class Heap(NamedTuple):
+    """Events in order of time: see `queues.kernels.push`."""
+
+    time: NDArray[np.int64]
+    ident: NDArray[np.int64]
+
+
 class Network(NamedTuple):
     """Everything that the kernels read and write; one row each in the arrays' own numbering."""
 
     clock: NDArray[np.void]
     rules: NDArray[np.void]
-    heap: NDArray[np.void]
+    heap: Heap
     due: NDArray[np.int64]
     ports: NDArray[np.void]
     devices: NDArray[np.void]

@@ -13,9 +13,10 @@ from fabricscope.errors import FabricError
 from fabricscope.topology.fabric import ENDPOINT_KINDS, NVLINK_SWITCH, Fabric
 from fabricscope.topology.failures import Failure
 from fabricscope.topology.packet_level import layout
-from fabricscope.topology.packet_level.layout import NEVER, Network
+from fabricscope.topology.packet_level.layout import AFTER_ALL, NEVER, Heap, Network
 from fabricscope.topology.packet_level.parameters import Nic, PacketOptions, SwitchModel
 from fabricscope.topology.recovery.plan import DataPlane, Plan
+from fabricscope.topology.routing.balancing import Balancing, assign_hashes, pair_ends
 from fabricscope.topology.routing.routes import Routes, RouteState
 from fabricscope.topology.workloads.transfers import Transfers
 
@@ -35,9 +36,7 @@ def picoseconds(time_ns: float) -> int:
 def build_network(
     fabric: Fabric,
     routes: Routes,
-    hashes: NDArray[np.uint64],
-    seeds: NDArray[np.uint64],
-    spray: bool,
+    balancing: Balancing,
     workload: Transfers,
     failures: Sequence[Failure],
     plan: Plan,
@@ -50,18 +49,19 @@ def build_network(
 ) -> Network:
     """Return the tables at time 0, with every transfer that waits for nothing in the heap.
 
-    hashes: (queue pairs) flow hashes. Raises FabricError for a fabric that is too large.
+    Raises FabricError for a fabric that is too large.
     """
     if len(fabric.channels.source) > MOST_CHANNELS:
         raise FabricError(
             f"fabric {fabric.name}: the packet engine takes up to {MOST_CHANNELS // 2} links; "
             "use the flow level"
         )
-    rules = _rules(nic, switch, plan, spray)
+    rules = _rules(nic, switch, plan, balancing)
+    hashes = assign_hashes(fabric, routes, balancing, *pair_ends(workload))
     ports = _ports(fabric, switch, taps)
     devices, out_channels = _devices(fabric, switch)
     pairs, transfers, lists = _queue_pairs(fabric, workload, hashes, nic)
-    changes = _changes(failures, plan, windows_ns)
+    changes = _changes(failures, plan, windows_ns, ports["ps_per_byte"])
     clock = np.zeros(1, layout.CLOCK)
     now = clock[0]
     channels, count = len(ports), len(pairs)
@@ -117,7 +117,7 @@ def build_network(
         taps=np.zeros(options.most_tap_packets if taps else 0, layout.TAP),
         routes=routes,
         state=RouteState.initial(routes),
-        seeds=seeds,
+        seeds=balancing.seeds(fabric),
     )
     return enlarge(network, _LEAST_PACKETS, _LEAST_ACTIONS)
 
@@ -135,9 +135,21 @@ def enlarge(network: Network, packets: int, actions: int, heap: int = 0) -> Netw
         grown[: len(network.due)] = network.due
         network = network._replace(due=grown)
     if heap:
-        events = np.concatenate((network.heap, np.zeros(heap, layout.EVENT)))
-        network = network._replace(heap=events)
+        network = network._replace(
+            heap=Heap(
+                np.concatenate((network.heap.time, np.full(heap, AFTER_ALL))),
+                np.concatenate((network.heap.ident, np.zeros(heap, np.int64))),
+            )
+        )
     return network
+
+
+def _align(count: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """Return rows of zeros that begin at a cache line."""
+    size = dtype.itemsize * count
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype)
 
 
 def _lengthen(rows: NDArray[np.void], want: int, clock: np.void, kind: str) -> NDArray[np.void]:
@@ -145,7 +157,8 @@ def _lengthen(rows: NDArray[np.void], want: int, clock: np.void, kind: str) -> N
     more = want - len(rows)
     if more <= 0:
         return rows
-    table = np.concatenate((rows, np.zeros(more, rows.dtype)))
+    table = _align(want, rows.dtype)
+    table[: len(rows)] = rows
     table["next"][len(rows) :] = np.arange(len(rows) + 1, want + 1)
     table["next"][-1] = clock[f"free_{kind}"]
     clock[f"free_{kind}"] = len(rows)
@@ -153,7 +166,7 @@ def _lengthen(rows: NDArray[np.void], want: int, clock: np.void, kind: str) -> N
     return table
 
 
-def _rules(nic: Nic, switch: SwitchModel, plan: Plan, spray: bool) -> NDArray[np.void]:
+def _rules(nic: Nic, switch: SwitchModel, plan: Plan, balancing: Balancing) -> NDArray[np.void]:
     rules = np.zeros(1, layout.RULES)
     row = rules[0]
     row["mtu"], row["header"] = nic.mtu_bytes, nic.header_bytes
@@ -164,7 +177,9 @@ def _rules(nic: Nic, switch: SwitchModel, plan: Plan, spray: bool) -> NDArray[np
     row["timeout"] = picoseconds(nic.timeout_ns)
     row["retries"], row["backoff"] = nic.retry_count, nic.backoff
     row["relabel"] = picoseconds(plan.relabel_ns or 0.0)
-    row["spray"] = spray
+    row["spray"] = balancing.sprays
+    if balancing.kind == "flowlet":
+        row["flowlet"] = picoseconds(balancing.flowlet_gap_ns)
     row["marking"], row["mark_most"] = switch.ecn, switch.mark_most
     row["lossless"] = switch.lossless
     row["pause_alpha"], row["resume_offset"] = switch.pause_alpha, switch.resume_offset_bytes
@@ -199,26 +214,24 @@ def _plane_rules(row: np.void, plane: DataPlane) -> None:
 
 def _ports(fabric: Fabric, switch: SwitchModel, taps: Sequence[int]) -> NDArray[np.void]:
     channels = fabric.channels
-    ports = np.zeros(len(channels.source), layout.PORT)
-    for field in ("head", "tail", "drain", "ready_head", "ready_tail", "tap"):
+    ports = _align(len(channels.source), layout.PORT)
+    for field in ("head", "tail", "drain", "ready_head", "ready_tail"):
         ports[field] = -1
     ports["source"], ports["target"] = channels.source, channels.target
-    ports["delay"] = np.rint(channels.delay_ns * 1000).astype(np.int64)
+    ports["lag"] = np.rint(channels.delay_ns * 1000).astype(np.int64)
     ports["ps_per_byte"] = 8000.0 / channels.rate
-    ports["nominal_ps_per_byte"] = ports["ps_per_byte"]
     ports["mark_from"] = np.rint(channels.rate * switch.mark_from_bytes_per_gbps)
     ports["mark_all"] = np.rint(channels.rate * switch.mark_all_bytes_per_gbps)
     endpoint = np.array([device.kind in ENDPOINT_KINDS for device in fabric.devices], np.bool_)
     ports["switched"] = ~endpoint[channels.source]
     ports["alive_since"] = ports["down_since"] = _NOT_YET
-    for place, channel in enumerate(taps):
-        ports["tap"][channel] = place
-        ports["watched"][channel] = 1
+    ports["tapped"][list(taps)] = 1
+    ports["watched"][list(taps)] = 1
     return ports
 
 
 def _devices(fabric: Fabric, switch: SwitchModel) -> tuple[NDArray[np.void], NDArray[np.int32]]:
-    devices = np.zeros(len(fabric.devices), layout.DEVICE)
+    devices = _align(len(fabric.devices), layout.DEVICE)
     source = fabric.channels.source
     order = np.argsort(source, kind="stable").astype(np.int32)
     bounds = np.searchsorted(source[order], np.arange(len(devices) + 1))
@@ -241,7 +254,7 @@ def _queue_pairs(
 ) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.int32]]:
     """Return queue pairs, transfers, and each queue pair's transfers in order of their number."""
     count = int(workload.queue_pair.max(initial=-1)) + 1
-    pairs = np.zeros(count, layout.QUEUE_PAIR)
+    pairs = _align(count, layout.QUEUE_PAIR)
     pairs["source"][workload.queue_pair] = workload.source
     pairs["destination"][workload.queue_pair] = workload.destination
     pairs["flow_hash"] = hashes[:count]
@@ -274,15 +287,20 @@ def _queue_pairs(
 
 
 def _changes(
-    failures: Sequence[Failure], plan: Plan, windows_ns: tuple[float, float]
+    failures: Sequence[Failure],
+    plan: Plan,
+    windows_ns: tuple[float, float],
+    ps_per_byte: NDArray[np.float64],
 ) -> NDArray[np.void]:
     """Return what is known beforehand, in order of time: breaks, then signals, then routes."""
     rows: list[tuple[int, int, int, int, int, float, float]] = []
     for failure in failures:
         for event in failure.events:
             time = picoseconds(event.time_ns)
-            factor = event.rate_factor
-            rows.append((time, layout.CHANGE_CHANNEL, -1, event.channel, -1, factor, event.loss))
+            pace = 0.0
+            if event.rate_factor > 0:
+                pace = float(ps_per_byte[event.channel]) / event.rate_factor
+            rows.append((time, layout.CHANGE_CHANNEL, -1, event.channel, -1, pace, event.loss))
         for device in failure.devices:
             time = picoseconds(failure.start_ns)
             rows.append((time, layout.CHANGE_CRASH, device, -1, -1, 0.0, 0.0))
@@ -310,19 +328,23 @@ def _changes(
 
 def _heap(
     workload: Transfers, transfers: NDArray[np.void], changes: NDArray[np.void], clock: np.void
-) -> tuple[NDArray[np.void], int | None]:
+) -> tuple[Heap, int | None]:
     """Return the heap with the first changes and all transfers that wait for nothing."""
     beginning = np.flatnonzero(workload.waits == 0)
-    events = np.zeros(len(beginning) + (1 if len(changes) else 0), layout.EVENT)
-    events["time"][: len(beginning)] = transfers["delay"][beginning]
-    events["ident"][: len(beginning)] = clock["base_start"] + beginning
+    time = transfers["delay"][beginning]
+    ident = clock["base_start"] + beginning
     first = None
     if len(changes):
         first = int(changes["time"][0])
-        events[-1] = (first, clock["base_change"])
-    events = events[np.lexsort((events["ident"], events["time"]))]
-    clock["heap_size"] = len(events)
-    return np.concatenate((events, np.zeros(8192, layout.EVENT))), first
+        time = np.append(time, first)
+        ident = np.append(ident, clock["base_change"])
+    order = np.lexsort((ident, time))
+    clock["heap_size"] = len(order)
+    room = 8192
+    return Heap(
+        np.concatenate((time[order], np.full(room, AFTER_ALL))),
+        np.concatenate((ident[order], np.zeros(room, np.int64))),
+    ), first
 
 
 def _faults(

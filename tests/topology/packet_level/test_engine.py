@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from fabricscope.topology.failures import ChannelEvent, Failure
-from fabricscope.topology.packet_level.engine import Spread, run_packets
+from fabricscope.topology.packet_level.engine import run_packets
 from fabricscope.topology.packet_level.parameters import Nic, SwitchModel
 from fabricscope.topology.recovery.plan import ALL_GROUPS, Moments, Plan, RouteChange
+from fabricscope.topology.routing.balancing import Balancing, assign_hashes
 from fabricscope.topology.routing.routes import RouteState, build_routes, find_paths
 
 PLAIN = Nic(header_bytes=0, first_header_bytes=0, ack_bytes=64, cnp_bytes=64, dcqcn=None)
@@ -19,7 +20,7 @@ HOP_PS = 1_000_000
 def run(fabric, workload, **more):
     routes = build_routes(fabric)
     more.setdefault("nic", PLAIN)
-    return run_packets(fabric, routes, Spread.by_hash(fabric, workload, 1), workload, **more)
+    return run_packets(fabric, routes, Balancing(), workload, **more)
 
 
 @pytest.mark.parametrize("size", [1, 64, 4095, 4096, 4097, 12_288, 100_001])
@@ -156,14 +157,15 @@ def test_routes_that_change_move_the_flow(leaf_spine, transfers):
     routes = build_routes(fabric)
     one, two = fabric.endpoints
     workload = transfers([one], [two], 1_000_000)
-    spread = Spread.by_hash(fabric, workload, 1)
+    balancing = Balancing()
     ends = np.array([one], np.int32), np.array([two], np.int32)
     before = RouteState.initial(routes)
-    channel = int(find_paths(routes, before, spread.seeds, *ends, spread.hashes)[0, 1])
+    hashes = assign_hashes(fabric, routes, balancing, *ends)
+    channel = int(find_paths(routes, before, balancing.seeds(fabric), *ends, hashes)[0, 1])
     change = RouteChange(30_000.0, 0, channel, ALL_GROUPS, False, "local", Moments())
     failure = cut([channel], 20_000.0)
     result = run_packets(
-        fabric, routes, spread, workload, [failure], Plan((change,)), PLAIN, options=None
+        fabric, routes, balancing, workload, [failure], Plan((change,)), PLAIN, options=None
     )
     other = int(routes.channels[routes.channels != channel][0])
     assert result.qps_rtt == 1
@@ -172,3 +174,28 @@ def test_routes_that_change_move_the_flow(leaf_spine, transfers):
     assert result.channel_bytes[2, channel] <= 5 * 4096
     assert result.channel_bytes[:, other].sum() > 500_000
     assert result.data_packets == 245
+
+
+def test_a_slow_link_sends_what_waits_more_slowly(leaf_spine, transfers):
+    fabric = leaf_spine(2, 1, 1)
+    one, two = fabric.endpoints
+    channel = 2 * fabric.find_link("leaf0-spine0")
+    workload = transfers([one], [two], 40_960)
+    slow = Failure("slow", "degrade", 0.0, (ChannelEvent(0.0, channel, 0.5),), ())
+    result = run(fabric, workload, failures=[slow])
+    full, half = 4096 * PS_PER_BYTE, 8192 * PS_PER_BYTE
+    assert result.finish_ns[0] == (full + 10 * half + 2 * full + 4 * HOP_PS) / 1000
+
+
+def test_corruption_loses_its_share(leaf_spine, transfers):
+    fabric = leaf_spine(2, 1, 1)
+    one, two = fabric.endpoints
+    channel = 2 * fabric.find_link("leaf0-spine0")
+    event = ChannelEvent(0.0, channel, 1.0, 0.01)
+    failure = Failure("decay", "decay", 0.0, (event,), ())
+    nic = Nic(dcqcn=None, timeout=4)
+    result = run(fabric, transfers([one], [two], 50_000_000), nic=nic, failures=[failure])
+    expected = result.packets_sent * 0.01
+    assert abs(result.lost["corrupted"] - expected) < 4 * expected**0.5
+    assert result.data_packets == -(-50_000_000 // 4096)
+    assert result.packets_sent == result.data_packets + result.packets_lost + result.packets_refused

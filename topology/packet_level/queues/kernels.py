@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from fabricscope.topology.packet_level.layout import (
+    AFTER_ALL,
     CNP,
     DATA,
     IS_MARKED,
@@ -24,47 +25,52 @@ from fabricscope.topology.routing.kernels import mix
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
 def push(heap, clock, time, ident):
-    """Add the event `ident` at `time` to the heap (4-ary, by time and then by number)."""
+    """Add the event `ident` at `time` to the heap (4-ary, by time alone).
+
+    The children of place p are 4p + 1 to 4p + 4; `heap.time` is NEVER or later beyond the size, so
+    that no child needs to be counted.
+    """
     place = clock["heap_size"]
     clock["heap_size"] = place + 1
     while place > 0:
         parent = (place - 1) >> 2
-        before = heap[parent]["time"]
-        if before < time or (before == time and heap[parent]["ident"] <= ident):
+        before = heap.time[parent]
+        if before <= time:
             break
-        heap[place]["time"] = before
-        heap[place]["ident"] = heap[parent]["ident"]
+        heap.time[place] = before
+        heap.ident[place] = heap.ident[parent]
         place = parent
-    heap[place]["time"] = time
-    heap[place]["ident"] = ident
+    heap.time[place] = time
+    heap.ident[place] = ident
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
-def replace_first(heap, size, time, ident):
-    """Put the event `ident` at `time` in the place of the first of `size` events."""
+def replace_first(heap, time, ident):
+    """Put the event `ident` at `time` in the place of the first."""
     place = np.int64(0)
     while True:
-        child = 4 * place + 1
-        if child >= size:
+        left = 4 * place + 1
+        if left + 3 >= len(heap.time):
             break
-        best = child
-        best_time = heap[child]["time"]
-        best_ident = heap[child]["ident"]
-        for other in range(child + 1, min(child + 4, size)):
-            other_time = heap[other]["time"]
-            if other_time < best_time or (
-                other_time == best_time and heap[other]["ident"] < best_ident
-            ):
-                best = other
-                best_time = other_time
-                best_ident = heap[other]["ident"]
-        if time < best_time or (time == best_time and ident <= best_ident):
+        low = left
+        low_time = heap.time[left]
+        other = heap.time[left + 1]
+        low = left + 1 if other < low_time else low
+        low_time = min(other, low_time)
+        high = left + 2
+        high_time = heap.time[left + 2]
+        other = heap.time[left + 3]
+        high = left + 3 if other < high_time else high
+        high_time = min(other, high_time)
+        low = high if high_time < low_time else low
+        low_time = min(high_time, low_time)
+        if time <= low_time:
             break
-        heap[place]["time"] = best_time
-        heap[place]["ident"] = best_ident
-        place = best
-    heap[place]["time"] = time
-    heap[place]["ident"] = ident
+        heap.time[place] = low_time
+        heap.ident[place] = heap.ident[low]
+        place = low
+    heap.time[place] = time
+    heap.ident[place] = ident
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
@@ -72,8 +78,11 @@ def drop_first(heap, clock):
     """Take the first event from the heap."""
     size = clock["heap_size"] - 1
     clock["heap_size"] = size
+    time = heap.time[size]
+    ident = heap.ident[size]
+    heap.time[size] = AFTER_ALL
     if size > 0:
-        replace_first(heap, size, heap[size]["time"], heap[size]["ident"])
+        replace_first(heap, time, ident)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -96,8 +105,6 @@ def take_packet(clock, packets):
     packet["flags"] = 0
     packet["hop"] = 0
     packet["inbound"] = -1
-    packet["payload"] = 0
-    packet["value"] = 0
     return number
 
 
@@ -119,19 +126,30 @@ def draw(seed, time, channel):
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
+def give_back(ports, devices, packet, port):
+    """Give back the buffer of a packet whose last bit has left `port`."""
+    if packet["kind"] < CNP:
+        size = packet["size"]
+        port["queued"] -= size
+        if port["switched"]:
+            ports[packet["inbound"]]["ingress"] -= size
+            devices[port["source"]]["buffered"] -= size
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def drain_port(ports, devices, packets, port, now):
-    """Give buffers back for the packets whose last bit has left `port` by `now`."""
+    """Give buffers back for the packets whose last bit has left `port` by `now`.
+
+    This is put off until the packet arrives or somebody needs to know: until then the counts are
+    upper bounds, and a threshold above an upper bound has not been reached.
+    """
     number = np.int64(port["drain"])
+    time = now - port["shift"]
     while number >= 0:
         packet = packets[number]
-        if packet["leaves"] > now:
+        if packet["leaves"] > time:
             break
-        if packet["kind"] < CNP:
-            size = packet["size"]
-            port["queued"] -= size
-            if port["switched"]:
-                ports[packet["inbound"]]["ingress"] -= size
-                devices[port["source"]]["buffered"] -= size
+        give_back(ports, devices, packet, port)
         number = np.int64(packet["next"])
     port["drain"] = number
 
@@ -145,7 +163,11 @@ def drain_device(ports, devices, packets, out_channels, device, now):
 
 @njit(cache=True, nogil=True, _nrt=False)
 def insert_first(heap, clock, due, ports, devices, packets, channel, number, now):
-    """Queue a priority packet: behind the one being sent and other priority packets only."""
+    """Queue a priority packet: behind the one being sent and other priority packets only.
+
+    Those behind it leave later: the port's clock is set back, and the few before it, on the wire,
+    are moved on that clock instead.
+    """
     port = ports[channel]
     drain_port(ports, devices, packets, port, now)
     packet = packets[number]
@@ -168,23 +190,26 @@ def insert_first(heap, clock, due, ports, devices, packets, channel, number, now
             following = np.int64(packets[following]["next"])
         packet["leaves"] = packets[before]["leaves"] + took
     else:
-        packet["leaves"] = max(now, port["free"]) + took
+        packet["leaves"] = max(now - port["shift"], port["free"]) + took
     packet["next"] = following
     if waiting < 0 or following == waiting:
         port["drain"] = number
     if following < 0:
         port["tail"] = number
-    last = packet["leaves"]
-    while following >= 0 and packets[following]["leaves"] < NEVER:
-        packets[following]["leaves"] += took
-        last = packets[following]["leaves"]
-        following = np.int64(packets[following]["next"])
-    port["free"] = last
     if before < 0:
         port["head"] = number
-        schedule(heap, clock, due, packet["leaves"] + port["delay"], channel)
+        schedule(heap, clock, due, packet["leaves"] + port["lag"], channel)
     else:
         packets[before]["next"] = number
+    if following >= 0 and packets[following]["leaves"] < NEVER:
+        port["shift"] += took
+        port["lag"] += took
+        earlier = np.int64(port["head"])
+        while earlier != following:
+            packets[earlier]["leaves"] -= took
+            earlier = np.int64(packets[earlier]["next"])
+    else:
+        port["free"] = packet["leaves"]
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -193,12 +218,10 @@ def retime(heap, clock, due, ports, devices, packets, channel, now):
     port = ports[channel]
     drain_port(ports, devices, packets, port, now)
     number = np.int64(port["drain"])
-    time = now
+    time = max(now - port["shift"], port["free"])
     if number >= 0 and packets[number]["leaves"] < NEVER:
         time = packets[number]["leaves"]
         number = np.int64(packets[number]["next"])
-    else:
-        time = max(now, port["free"])
     while number >= 0:
         packet = packets[number]
         if port["paused"] and packet["kind"] < CNP:
@@ -212,7 +235,7 @@ def retime(heap, clock, due, ports, devices, packets, channel, now):
     if head >= 0:
         leaves = packets[head]["leaves"]
         if leaves < NEVER:
-            schedule(heap, clock, due, leaves + port["delay"], channel)
+            schedule(heap, clock, due, leaves + port["lag"], channel)
         else:
             due[channel] = NEVER
 
@@ -224,9 +247,8 @@ def send_pause(heap, clock, due, rules, ports, devices, packets, inbound, stop, 
     packet = packets[number]
     packet["kind"] = PAUSE
     packet["qp"] = -1
-    packet["psn"] = 0
+    packet["psn"] = stop
     packet["size"] = rules["pause_size"]
-    packet["value"] = stop
     ports[inbound]["asked"] = stop
     clock["pauses"] += stop
     insert_first(heap, clock, due, ports, devices, packets, inbound ^ 1, number, now)
@@ -270,7 +292,7 @@ def plan_check(heap, clock, due, rules, ports, devices, packets, out_channels, n
             resume_at = max(threshold - rules["resume_offset"], 0.0)
             least = min(least, inbound["ingress"] - resume_at)
         if port["drain"] >= 0:
-            soonest = min(soonest, packets[port["drain"]]["leaves"])
+            soonest = min(soonest, packets[port["drain"]]["leaves"] + port["shift"])
             rate += 1.0 / port["ps_per_byte"]
     if rate > 0.0 and least < 1e18 and soonest < NEVER:
         bound = now + np.int64(least / (1.0 + rules["pause_alpha"]) / rate)
@@ -319,7 +341,7 @@ def obey_pause(heap, clock, due, rules, ports, devices, packets, out_channels, c
         schedule(heap, clock, due, now, clock["base_check"] + source)
     sender = len(ports) + channel
     if port["ready_head"] >= 0 and due[sender] == NEVER:
-        schedule(heap, clock, due, max(now, port["free"]), sender)
+        schedule(heap, clock, due, max(now, port["free"] + port["shift"]), sender)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -359,6 +381,8 @@ def admit(clock, rules, ports, devices, packets, out_channels, channel, number, 
         drain_device(ports, devices, packets, out_channels, np.int64(port["source"]), now)
         if not has_room(rules, port, device, size):
             return False
+    if port["queued"] > port["mark_from"]:
+        drain_port(ports, devices, packets, port, now)
     if port["queued"] > port["mark_from"] and rules["marking"] and packet["kind"] == DATA:
         span = port["mark_all"] - port["mark_from"]
         share = rules["mark_most"] * (port["queued"] - port["mark_from"]) / span
@@ -378,7 +402,6 @@ def enqueue(
 ):  # fmt: skip
     """Queue a packet at the port that sends into `channel`; `inbound`: where it came in, or -1."""
     port = ports[channel]
-    drain_port(ports, devices, packets, port, now)
     packet = packets[number]
     accepted = True
     if port["switched"]:
@@ -392,7 +415,9 @@ def enqueue(
         if port["paused"]:
             packet["leaves"] = NEVER
         else:
-            leaves = max(now, port["free"]) + np.int64(size * port["ps_per_byte"] + 0.5)
+            leaves = max(now - port["shift"], port["free"]) + np.int64(
+                size * port["ps_per_byte"] + 0.5
+            )
             port["free"] = leaves
             packet["leaves"] = leaves
         if port["drain"] < 0:
@@ -400,7 +425,7 @@ def enqueue(
         if port["head"] < 0:
             port["head"] = number
             if not port["paused"]:
-                time = packet["leaves"] + port["delay"]
+                time = packet["leaves"] + port["lag"]
                 due[channel] = time
                 push(heap, clock, time, channel)
         else:

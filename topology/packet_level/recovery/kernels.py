@@ -120,12 +120,12 @@ def use_route(net, device, channel, group, use):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def change_channel(net, channel, factor, loss, now):
-    """Give a channel another rate and loss; factor 0 kills it."""
+def change_channel(net, channel, ps_per_byte, loss, now):
+    """Give a channel another rate and loss; 0 ps/byte kills it."""
     port = net.ports[channel]
     port["loss"] = loss
     port["watched"] = 1
-    if factor <= 0.0:
+    if ps_per_byte <= 0.0:
         if not port["dead"]:
             port["dead"] = 1
             port["down_since"] = now
@@ -133,7 +133,7 @@ def change_channel(net, channel, factor, loss, now):
     if port["dead"]:
         port["dead"] = 0
         port["alive_since"] = now
-    port["ps_per_byte"] = port["nominal_ps_per_byte"] / factor
+    port["ps_per_byte"] = ps_per_byte
     retime(
         net.heap, net.clock[0], net.due, net.ports, net.devices, net.packets, channel, now
     )  # fmt: skip
@@ -174,17 +174,20 @@ def apply_changes(net, now):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def send_notice(net, channel, failed, place, origin, up, hops, now):
-    """Send a notice that really travels, ahead of the data."""
+def send_notice(net, channel, place, origin, hops, now):
+    """Send a notice that really travels, ahead of the data.
+
+    place: the destination, or whether a port is up again; origin: of the sampled packet.
+    """
     clock = net.clock[0]
     number = take_packet(clock, net.packets)
     packet = net.packets[number]
     packet["kind"] = NOTICE
     packet["qp"] = -1
     packet["size"] = net.rules[0]["notice_size"]
-    packet["psn"] = (np.int64(origin + 1) << 32) | np.int64(place + 1)
-    packet["value"] = (np.int64(up) << 40) | np.int64(failed)
-    packet["payload"] = hops
+    packet["psn"] = place
+    packet["inbound"] = origin
+    packet["hop"] = hops
     clock["notices"] += 1
     insert_first(
         net.heap, clock, net.due, net.ports, net.devices, net.packets, channel, number, now
@@ -192,14 +195,14 @@ def send_notice(net, channel, failed, place, origin, up, hops, now):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def tell_neighbours(net, device, failed, up, hops, skip, now):
+def tell_neighbours(net, device, up, hops, skip, now):
     """Send a notice about `device`'s lost or regained destinations to all switches beside it."""
     for place in range(net.devices[device]["out_start"], net.devices[device]["out_end"]):
         channel = np.int64(net.out_channels[place])
         port = net.ports[channel]
         if channel == skip or port["faulty"] or net.devices[port["target"]]["kind"] != SWITCH:
             continue
-        send_notice(net, channel, failed, -1, -1, up, hops, now)
+        send_notice(net, channel, up, -1, hops, now)
         note(net, now, LOG_NOTIFIED, device, channel, -1, hops)
 
 
@@ -211,15 +214,15 @@ def receive_notice(net, number, inbound, now):
     rules = net.rules[0]
     if not net.takes_part[device]:
         return
-    hops = np.int64(packet["payload"]) + 1
+    hops = np.int64(packet["hop"]) + 1
     time = now + rules["process"] + rules["install"]
     if rules["plane"] == PORT_DRIVEN:
-        up = packet["value"] >> 40
-        plan_action(net, time, ACT_LEARN, device, inbound, up, -1, hops)
+        plan_action(net, time, ACT_LEARN, device, inbound, packet["psn"], -1, hops)
     elif rules["plane"] == SAMPLED:
-        destination = (packet["psn"] & 0xFFFFFFFF) - 1
-        origin = (packet["psn"] >> 32) - 1
-        plan_action(net, time, ACT_ENTER, device, inbound ^ 1, destination, origin, hops)
+        origin = np.int64(packet["inbound"])
+        plan_action(
+            net, time, ACT_ENTER, device, inbound ^ 1, np.int64(packet["psn"]), origin, hops
+        )
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -349,7 +352,7 @@ def advertise(net, device, channel, destination, origin, hops, now):
     if hops < 0:
         back = (-1 - hops) ^ 1
         if -1 - hops >= 0 and net.devices[net.ports[back]["target"]]["kind"] == SWITCH:
-            send_notice(net, back, channel, destination, origin, 0, 0, now)
+            send_notice(net, back, destination, origin, 0, now)
             note(net, now, LOG_NOTIFIED, device, back, destination, 0)
         else:
             note(net, now, LOG_STOPPED, device, channel, destination, 0)
@@ -360,7 +363,7 @@ def advertise(net, device, channel, destination, origin, hops, now):
     for place in range(net.routes.start[entry], net.routes.start[entry + 1]):
         back = np.int64(net.routes.channels[place])
         if back != channel and not net.state.withdrawn[back] and hops < MAX_TTL:
-            send_notice(net, back, channel, destination, origin, 0, hops, now)
+            send_notice(net, back, destination, origin, hops, now)
             note(net, now, LOG_NOTIFIED, device, back, destination, hops)
             sent = True
     if not sent:
@@ -415,7 +418,7 @@ def act(net, number, now):
         note(net, now, LOG_RESTORED if place else LOG_SWITCHED, device, channel, -1, 0)
         new_routes(net, now)
     elif kind == ACT_TELL:
-        tell_neighbours(net, device, channel, place, hops, channel, now)
+        tell_neighbours(net, device, place, hops, channel, now)
     elif kind == ACT_LEARN:
         learn(net, device, channel, place, hops, now)
     elif kind == ACT_ENTER:

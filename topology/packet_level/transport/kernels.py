@@ -101,7 +101,7 @@ def make_ready(heap, clock, due, ports, queue_pairs, number, channel, now):
     port["ready_tail"] = number
     sender = len(ports) + channel
     if due[sender] == NEVER and not port["paused"]:
-        schedule(heap, clock, due, max(now, port["free"]), sender)
+        schedule(heap, clock, due, max(now, port["free"] + port["shift"]), sender)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -152,7 +152,6 @@ def next_data_packet(clock, rules, packets, queue_pairs, transfers, lists, numbe
     packet["kind"] = DATA
     packet["qp"] = number
     packet["psn"] = psn
-    packet["payload"] = payload
     packet["size"] = size + payload
     packet["flags"] = flags
     pair["next_psn"] = psn + 1
