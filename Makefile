@@ -47,9 +47,8 @@ bench-sim: setup
 accuracy: setup
 	@set -o pipefail; cd benchmarks/accuracy && python=../../$(BIN)/python && \
 		$$python dpi.py --markdown | $$python document.py dpi && \
-		for part in behaviour collectives; do \
-			[ ! -e $$part.py ] || $$python $$part.py | $$python document.py $$part --text || exit; \
-		done
+		$$python behaviour.py | $$python document.py behaviour --text && \
+		$$python collectives.py $(ARGS) | $$python document.py collectives
 
 pictures: setup
 	@$(BIN)/python docs/pictures.py
