@@ -7,7 +7,6 @@ path while both work loses nothing by reordering.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.failures import ChannelEvent, Failure
 from fabricscope.topology.flow_level import kernels
+from fabricscope.topology.flow_level.at_once import all_at_once, send_at_once
 from fabricscope.topology.flow_level.network import Paths
+from fabricscope.topology.flow_level.options import FlowOptions
 from fabricscope.topology.flow_level.outages import kernels as outages
 from fabricscope.topology.flow_level.results import collect_outcome
 from fabricscope.topology.flow_level.state import (
@@ -38,32 +39,6 @@ from fabricscope.topology.workloads.transfers import Transfers
 __all__ = ["FlowOptions", "FlowRun", "run_flows"]
 
 
-@dataclass(frozen=True, slots=True)
-class FlowOptions:
-    """What the flow-level engine assumes of NICs and packets, and when it stops.
-
-    packet_bytes, header_bytes: payload of a full packet, and what the wire adds to it (Ethernet
-    with preamble and gap, IP, UDP, BTH, ICRC and FCS: 82). window_bytes: what a queue pair sends
-    without an acknowledgement. rto_ns: its time-out, 4.096 us x 2^20 by default as NCCL's.
-    doubling: each further time-out waits twice as long. retry_count: time-outs until the queue
-    pair gives up, -1 for never. rtt_ns: from a packet on the new path to the resumed sending,
-    below 0: twice the path's latency. selective: the NIC repeats lost packets only (sprayed or
-    lossy paths). stop_ns: end of the run. resolve_share: when more than 2,048 flows hang
-    together, their rates are made anew after this share of their remaining time, not at each end.
-    """
-
-    packet_bytes: int = 4096
-    header_bytes: int = 82
-    window_bytes: int = 4 * 1024 * 1024
-    rto_ns: float = 4096.0 * 2**20
-    doubling: bool = False
-    retry_count: int = 7
-    rtt_ns: float = -1.0
-    selective: bool = False
-    stop_ns: float = float("inf")
-    resolve_share: float = 1 / 64
-
-
 def run_flows(
     fabric: Fabric,
     routes: Routes,
@@ -77,7 +52,10 @@ def run_flows(
 
     Raises FabricError when striping makes too many transfers.
     """
-    run = FlowRun(fabric, routes, balancing, workload, plans, options or FlowOptions())
+    options = options or FlowOptions()
+    if not failures and options.stop_ns == float("inf") and all_at_once(workload):
+        return send_at_once(fabric, routes, balancing, workload, options)
+    run = FlowRun(fabric, routes, balancing, workload, plans, options)
     run.play(failures, plans)
     return run.outcome()
 
@@ -129,7 +107,7 @@ class FlowRun:
         self.flushed_ns = 0.0
         self.lost_bytes = 0.0
         self.lossy_ns: tuple[float, float] | None = None
-        self.at_once = _all_at_once(workload)
+        self.at_once = all_at_once(workload)
         self._inspect(lost)
         self.started = False
 
@@ -268,7 +246,7 @@ class FlowRun:
     def _follow(self, flows: NDArray[np.int64], channels: set[int], now_ns: float) -> None:
         """Give `flows` the paths that their hashes choose now; `channels` died or came back."""
         width = self.net.entries.shape[1]
-        paths = self.paths.find(flows)[:, :width]
+        paths = self.paths.find(flows, width)
         here = np.isin(paths, list(channels)).any(axis=1)
         changed = here | (paths != self.net.entries[flows]).any(axis=1)
         flows, paths = flows[changed], paths[changed]
@@ -321,23 +299,8 @@ class FlowRun:
 
     @property
     def _way(self) -> Way:
-        return Way(self.paths.routes, self.paths.state, self.paths.seeds, self.sent[-1])
-
-
-def _all_at_once(transfers: Transfers) -> bool:
-    """Return whether all transfers start together, are as long, and each has its queue pair.
-
-    Then the first rates are final: on the channel that limits a flow none is faster, so whatever
-    ends before it does not use that channel.
-    """
-    count = len(transfers.source)
-    return bool(
-        count
-        and len(transfers.successors) == 0
-        and transfers.size_bytes.min() == transfers.size_bytes.max()
-        and transfers.delay_ns.min() == transfers.delay_ns.max()
-        and int(transfers.queue_pair.max()) + 1 == count
-    )
+        path = np.empty((1, self.net.entries.shape[1]), np.int32)
+        return Way(self.paths.routes, self.paths.state, self.paths.seeds, self.sent[-1], path)
 
 
 def _windows(failures: Sequence[Failure], plans: Sequence[Plan]) -> tuple[float, ...]:

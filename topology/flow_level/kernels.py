@@ -10,7 +10,9 @@ from numba import njit
 from fabricscope.topology.flow_level.paths.kernels import rehash, settle
 from fabricscope.topology.flow_level.queues.kernels import (
     drop_event,
+    event_code,
     forget_finish,
+    next_event,
     push_event,
     set_finish,
 )
@@ -37,7 +39,7 @@ CLOSE_NS = 1e-3
 _MANY = 2048
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def advance(net, run, work, todo, pairs, queue, way, settings, until_ns):
     """Let everything happen up to `until_ns`; return DONE or FULL."""
     transfers = len(todo.flow)
@@ -47,9 +49,10 @@ def advance(net, run, work, todo, pairs, queue, way, settings, until_ns):
         if queue.sizes[0]:
             flow = queue.heap[0]
             now = queue.finish_ns[flow]
-        if queue.sizes[1] and queue.event_ns[0] < now:
+        lane, event_ns = next_event(queue)
+        if event_ns < now:
             flow = -1
-            now = queue.event_ns[0]
+            now = event_ns
         if queue.sizes[3] and not queue.sizes[2]:
             now_shares = max(queue.clock[0], queue.clock[1])
             if now > now_shares:
@@ -68,13 +71,13 @@ def advance(net, run, work, todo, pairs, queue, way, settings, until_ns):
         if flow >= 0:
             _end_sending(run, todo, pairs, queue, settings, flow, now)
             continue
-        code = queue.event_code[0]
+        code = event_code(queue, lane)
         if code < transfers:
             room = todo.successor_start[code + 1] - todo.successor_start[code] + 4
             if queue.sizes[1] + room > len(queue.event_ns):
                 queue.clock[5] -= 1
                 return FULL
-        drop_event(queue)
+        drop_event(queue, lane)
         if code < transfers:
             if todo.finish_ns[code] == now:
                 _arrive(net, run, todo, pairs, queue, way, settings, code, now)
@@ -90,7 +93,7 @@ def advance(net, run, work, todo, pairs, queue, way, settings, until_ns):
     return DONE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def begin(net, run, todo, pairs, queue, way, settings):
     """Release what waits for nothing; the queue must have room for an event a transfer."""
     for transfer in range(len(todo.flow)):
@@ -102,7 +105,7 @@ def begin(net, run, todo, pairs, queue, way, settings):
                 release(net, run, todo, pairs, queue, way, settings, transfer, queue.clock[0])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def release(net, run, todo, pairs, queue, way, settings, transfer, now):
     """Nothing is missing for `transfer` any more: send it if it is its flow's turn."""
     flow = todo.flow[transfer]
@@ -116,7 +119,9 @@ def release(net, run, todo, pairs, queue, way, settings, transfer, now):
         pairs.remaining[flow] = todo.size_bytes[transfer]
         paused = settings.flowlet_ns >= 0.0
         paused &= now - pairs.idle_ns[flow] >= settings.flowlet_ns
-        if paused and not pairs.linked[flow]:
+        if paused:
+            if run.linked[flow]:
+                unlink_flow(net, run, flow)
             rehash(net, run, pairs, way, flow, now)
         if pairs.bad[flow]:
             stall(todo, pairs, queue, settings, flow, now, pairs.line_rate[flow], 0.0)
@@ -173,7 +178,7 @@ def _end_sending(run, todo, pairs, queue, settings, flow, now):
     touch(queue, flow)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _arrive(net, run, todo, pairs, queue, way, settings, transfer, now):
     queue.clock[6] += 1
     if not pairs.joins[todo.flow[transfer]]:
@@ -189,7 +194,7 @@ def _arrive(net, run, todo, pairs, queue, way, settings, transfer, now):
                 release(net, run, todo, pairs, queue, way, settings, following, now)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _wake(net, run, todo, pairs, queue, way, settings, flow, now, timed_out):
     """Let a stalled flow send again after its NAK or time-out, or stall for longer."""
     moment = pairs.timer_ns[flow] if timed_out else pairs.wake_ns[flow]
@@ -238,22 +243,23 @@ def _settle_changes(net, run, work, pairs, queue, settings):
     count = queue.sizes[2]
     for place in range(count):
         flow = queue.touched[place]
-        if pairs.linked[flow] and not pairs.active[flow]:
+        if run.linked[flow] and not pairs.active[flow]:
             forget_finish(queue, flow)
-            unlink_flow(net, run, flow)
-            pairs.linked[flow] = 0
-            if not settings.at_once and limits_others(net, run, flow):
+            if settings.at_once or not limits_others(net, run, flow):
+                run.parked[flow] = 1
+            else:
+                unlink_flow(net, run, flow)
                 mark_path(net, queue, run, flow)
     for place in range(count):
         flow = queue.touched[place]
         queue.is_touched[flow] = 0
         if not pairs.active[flow]:
             continue
-        if pairs.linked[flow]:
+        if run.linked[flow]:
+            run.parked[flow] = 0
             _set_rate(run, pairs, queue, settings, flow, run.rate[flow], now)
             continue
         link_flow(net, run, flow)
-        pairs.linked[flow] = 1
         if count <= 4 * _MANY and start_alone(net, run, flow):
             _set_rate(run, pairs, queue, settings, flow, run.rate[flow], now)
         else:

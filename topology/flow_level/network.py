@@ -12,7 +12,13 @@ from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.flow_level.state import Floats, Network
 from fabricscope.topology.recovery.plan import ALL_GROUPS, RouteChange
 from fabricscope.topology.routing.balancing import Balancing
-from fabricscope.topology.routing.routes import MAX_HOPS, Routes, RouteState, find_paths
+from fabricscope.topology.routing.routes import (
+    MAX_HOPS,
+    Routes,
+    RouteState,
+    find_paths,
+    longest_path,
+)
 from fabricscope.topology.routing.spraying import kernels as spraying
 
 __all__ = ["Paths"]
@@ -83,7 +89,7 @@ class Paths:
         rate = self.fabric.channels.rate * self.factor / BITS_PER_BYTE
         return rate * self.goodput
 
-    def find(self, flows: NDArray[np.int64] | slice) -> NDArray[np.int32]:
+    def find(self, flows: NDArray[np.int64] | slice, width: int) -> NDArray[np.int32]:
         """Return the channels of the paths of `flows` now, by hash."""
         return find_paths(
             self.routes,
@@ -92,6 +98,7 @@ class Paths:
             self.source[flows],
             self.destination[flows],
             self.hashes[flows],
+            width,
         )
 
     def network(self) -> tuple[Network, Floats]:
@@ -99,13 +106,9 @@ class Paths:
 
         The share is that of sprayed flows; by-hash paths have theirs from their channels.
         """
-        paths = self.find(slice(None))
-        hops = max(1, int((paths >= 0).any(axis=0).sum()))
-        if np.diff(self.routes.uplink_start).max(initial=0) > 1:
-            # The other uplink may lead to a switch that is further away.
-            hops = min(hops + 2, MAX_HOPS)
+        hops = longest_path(self.routes)
+        paths = self.find(slice(None), hops)
         self.hash_paths = paths
-        paths = np.ascontiguousarray(paths[:, :hops])
         if self.balancing.sprays:
             return self._sprayed(paths)
         flows = len(paths)

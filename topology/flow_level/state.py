@@ -10,6 +10,9 @@ from fabricscope.topology.workloads.transfers import Transfers
 
 __all__ = ["Network", "Pairs", "Queue", "Schedule", "Settings", "Sharing", "Way", "Work"]
 
+LANES = 4
+MAX_LANE = 1 << 16
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
@@ -49,7 +52,8 @@ class Sharing(NamedTuple):
     first: (channels + classes) first slot of each list; following, previous: (flows * (hops + 1)).
     members, used, bound: (channels) active flows, their bytes/ns (without sprayed ones), flows that
     the channel limits. class_count, class_rate: (classes). rate, label: (flows) bytes/ns, and the
-    channel that limits it, -1 for none.
+    channel that limits it, -1 for none. linked: is on the lists; parked: keeps its share, but
+    pauses.
     """
 
     first: Ints
@@ -62,6 +66,8 @@ class Sharing(NamedTuple):
     class_rate: Floats
     rate: Floats
     label: Ints
+    linked: Bytes
+    parked: Bytes
 
     @classmethod
     def empty(cls, net: Network) -> "Sharing":
@@ -81,6 +87,8 @@ class Sharing(NamedTuple):
             np.zeros(classes),
             np.zeros(flows),
             np.full(flows, -1, np.int32),
+            np.zeros(flows, np.uint8),
+            np.zeros(flows, np.uint8),
         )
 
 
@@ -169,7 +177,7 @@ class Schedule(NamedTuple):
 class Pairs(NamedTuple):
     """Transport state of each flow (queue pair).
 
-    active: sends now. linked: is on the lists of its channels. joins: sends to itself. remaining,
+    active: sends now. joins: sends to itself. remaining,
     since_ns: payload bytes left of its transfer at that moment. sent: payload bytes sent since the
     last window began. progress: share of the sent bytes that counts. loss: share of packets lost on
     its path. latency_ns: from the first bit sent to its arrival. bad: no path, or a dead channel on
@@ -182,7 +190,6 @@ class Pairs(NamedTuple):
     """
 
     active: Bytes
-    linked: Bytes
     joins: Bytes
     remaining: Floats
     since_ns: Floats
@@ -221,7 +228,6 @@ class Pairs(NamedTuple):
 
         return cls(
             active=flags(),
-            linked=flags(),
             joins=(source == destination).astype(np.uint8),
             remaining=zeros(),
             since_ns=zeros(),
@@ -254,11 +260,12 @@ class Queue(NamedTuple):
 
     finish_ns, place: (flows) when a flow has sent its transfer, and where it is in `heap` (-1: not
     at all). event_ns, event_code: a heap of arrivals (code: the transfer), releases (transfer +
-    transfers), wake-ups (flow + 2 transfers) and time-outs (flow + 2 transfers + flows). sizes: of
-    both heaps, of `touched` and of `dirty`. touched: (flows) those that began or ended to send.
-    dirty: (channels) whose shares are to be made again; is_touched, is_dirty: marks of both.
-    clock: now, when shares of many flows may be made again, first and last loss, bytes lost,
-    events, arrivals, packets that arrived.
+    transfers), wake-ups (flow + 2 transfers) and time-outs (flow + 2 transfers + flows). lane_ns,
+    lane_code, lane_end, lane_next: (lanes, room) more events, each lane's head and tail, and its
+    first time. sizes: of both heaps, of `touched` and of `dirty`. touched: (flows) those that began
+    or ended to send. dirty: (channels) whose shares are to be made again; is_touched, is_dirty:
+    marks of both. clock: now, when shares of many flows may be made again, first and last loss,
+    bytes lost, events, arrivals, packets that arrived.
     """
 
     finish_ns: Floats
@@ -266,6 +273,10 @@ class Queue(NamedTuple):
     place: Ints
     event_ns: Floats
     event_code: NDArray[np.int64]
+    lane_ns: Floats
+    lane_code: NDArray[np.int64]
+    lane_end: NDArray[np.int64]
+    lane_next: Floats
     sizes: NDArray[np.int64]
     touched: Ints
     is_touched: Bytes
@@ -277,6 +288,7 @@ class Queue(NamedTuple):
     def empty(cls, events: int, flows: int, channels: int) -> "Queue":
         """Return a queue with room for `events`."""
         clock = np.zeros(8)
+        room = 1 << min(max(flows, 16) - 1, MAX_LANE - 1).bit_length()
         clock[1:4] = (-np.inf, np.inf, -np.inf)
         return cls(
             np.full(flows, np.inf),
@@ -284,6 +296,10 @@ class Queue(NamedTuple):
             np.full(flows, -1, np.int32),
             np.empty(events),
             np.empty(events, np.int64),
+            np.empty((LANES, room)),
+            np.empty((LANES, room), np.int64),
+            np.zeros((LANES, 2), np.int64),
+            np.full(LANES, np.inf),
             np.zeros(4, np.int64),
             np.empty(flows, np.int32),
             np.zeros(flows, np.uint8),
@@ -304,13 +320,14 @@ class Queue(NamedTuple):
 class Way(NamedTuple):
     """How a flow finds another path, and where what it sent on the old one is counted.
 
-    sent_into: (channels) payload bytes of this window.
+    sent_into: (channels) payload bytes of this window. path: scratch of one row.
     """
 
     routes: Routes
     state: RouteState
     seeds: NDArray[np.uint64]
     sent_into: Floats
+    path: Ints
 
 
 class Settings(NamedTuple):

@@ -84,6 +84,8 @@ def parse_balancing(spec: str) -> Balancing:
 def pair_ends(transfers: Transfers) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the source and the destination of each queue pair."""
     pairs = int(transfers.queue_pair.max(initial=-1)) + 1
+    if pairs == len(transfers.source) and bool((np.diff(transfers.queue_pair) == 1).all()):
+        return transfers.source, transfers.destination
     source = np.zeros(pairs, np.int32)
     destination = np.zeros(pairs, np.int32)
     source[transfers.queue_pair] = transfers.source

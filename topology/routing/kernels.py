@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 MAX_HOPS = 8
-_UNREACHABLE = 255
+UNREACHABLE = 255
 
 
 @njit(cache=True, nogil=True)
@@ -20,7 +20,7 @@ def find_distances(first, peers, member_start, members):
     """
     switches = len(first) - 1
     groups = len(member_start) - 1
-    distance = np.full((groups, switches), _UNREACHABLE, np.uint8)
+    distance = np.full((groups, switches), UNREACHABLE, np.uint8)
     queue = np.empty(switches, np.int64)
     for group in range(groups):
         tail = 0
@@ -36,7 +36,7 @@ def find_distances(first, peers, member_start, members):
             next_distance = distance[group, switch] + 1
             for place in range(first[switch], first[switch + 1]):
                 peer = peers[place]
-                if distance[group, peer] == _UNREACHABLE and next_distance < _UNREACHABLE:
+                if distance[group, peer] == UNREACHABLE and next_distance < UNREACHABLE:
                     distance[group, peer] = next_distance
                     queue[tail] = peer
                     tail += 1
@@ -59,7 +59,7 @@ def find_next_hops(first, peers, channels, distance):
             for group in range(groups):
                 here = distance[group, switch]
                 start[switch * groups + group] = place_out
-                if here == 0 or here == _UNREACHABLE:
+                if here == 0 or here == UNREACHABLE:
                     continue
                 for place in range(first[switch], first[switch + 1]):
                     if distance[group, peers[place]] == here - 1:
@@ -76,6 +76,14 @@ def mix(value):
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def remainder(value, count):
+    """Return the uint64 `value` modulo `count`; a division costs more than the rest of a hop."""
+    if count & (count - 1) == 0:
+        return np.int64(value & np.uint64(count - 1))
+    return np.int64(value % np.uint64(count))
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -97,7 +105,7 @@ def choose_channel(routes, state, seeds, device, destination, flow_hash):
     members = routes.start[entry + 1] - start
     if members == 0:
         return np.int64(-1)
-    place = start + np.int64(value % np.uint64(members))
+    place = start + remainder(value, members)
     if not (state.excluded[place] or state.withdrawn[routes.channels[place]]):
         return np.int64(routes.channels[place])
     left = 0
@@ -121,8 +129,12 @@ def _choose_uplink(routes, state, device, destination, value):
     same_server = routes.server[device] >= 0 and routes.server[device] == routes.server[destination]
     if same_server and routes.nvlink[device] >= 0 and routes.nvlink[destination] >= 0:
         return np.int64(routes.nvlink[device])
+    first = np.int64(routes.uplink_start[device])
+    if routes.uplink_start[device + 1] == first + 1:
+        channel = np.int64(routes.uplinks[first])
+        return np.int64(-1) if state.withdrawn[channel] else channel
     group = np.int64(routes.group[destination])
-    nearest = np.int64(_UNREACHABLE)
+    nearest = np.int64(UNREACHABLE)
     left = 0
     for place in range(routes.uplink_start[device], routes.uplink_start[device + 1]):
         channel = routes.uplinks[place]
@@ -133,7 +145,7 @@ def _choose_uplink(routes, state, device, destination, value):
             nearest = hops
             left = 0
         left += hops == nearest
-    if nearest == _UNREACHABLE:
+    if nearest == UNREACHABLE:
         return np.int64(-1)
     skip = np.int64(value % np.uint64(left))
     for place in range(routes.uplink_start[device], routes.uplink_start[device + 1]):
@@ -158,39 +170,39 @@ def _find_downlink(routes, state, switch, destination):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def trace_path(routes, state, seeds, source, destination, flow_hash, path):
-    """Fill `path` (MAX_HOPS) with a flow's channels, -1 behind the last; return how many.
+def trace_path(routes, state, seeds, source, destination, flow_hash, paths, row):
+    """Fill a row of `paths` with a flow's channels, -1 behind the last; return how many.
 
     0: there is no usable path, or the flow leads to its own source.
     """
     device = np.int64(source)
     hops = 0
-    path[:] = -1
+    width = paths.shape[1]
+    for hop in range(width):
+        paths[row, hop] = -1
     while device != destination:
-        if hops == 1 and path[0] == routes.nvlink[source]:
+        if hops == 1 and paths[row, 0] == routes.nvlink[source]:
             channel = np.int64(routes.nvlink[destination] ^ 1)
-        elif hops < MAX_HOPS:
+        elif hops < width:
             channel = choose_channel(routes, state, seeds, device, destination, flow_hash)
         else:
             channel = np.int64(-1)
         if channel < 0:
-            path[0] = -1
+            paths[row, 0] = -1
             return 0
-        path[hops] = channel
+        paths[row, hops] = channel
         hops += 1
         device = np.int64(routes.target[channel])
     return hops
 
 
-@njit(cache=True, nogil=True)
-def find_paths(routes, state, seeds, sources, destinations, hashes):
-    """Return (flows, MAX_HOPS) int32 channels of each flow's path, -1 behind the last."""
-    paths = np.empty((len(sources), MAX_HOPS), np.int32)
+@njit(cache=True, nogil=True, _nrt=False)
+def find_paths(routes, state, seeds, sources, destinations, hashes, paths):
+    """Fill the rows of `paths` (flows, at most MAX_HOPS) int32 with each flow's channels."""
     for flow in range(len(sources)):
         source = np.int64(sources[flow])
         destination = np.int64(destinations[flow])
-        trace_path(routes, state, seeds, source, destination, hashes[flow], paths[flow])
-    return paths
+        trace_path(routes, state, seeds, source, destination, hashes[flow], paths, flow)
 
 
 @njit(cache=True, nogil=True)
@@ -201,7 +213,7 @@ def pin_hashes(routes, state, seeds, sources, destinations, hashes, rate, tries)
     """
     chosen = hashes.copy()
     flows = np.zeros(len(rate), np.int64)
-    path = np.full(MAX_HOPS, -1, np.int32)
+    path = np.full((1, MAX_HOPS), -1, np.int32)
     best_path = np.full(MAX_HOPS, -1, np.int32)
     for flow in range(len(sources)):
         value = hashes[flow]
@@ -210,14 +222,15 @@ def pin_hashes(routes, state, seeds, sources, destinations, hashes, rate, tries)
         for attempt in range(tries):
             source = np.int64(sources[flow])
             destination = np.int64(destinations[flow])
-            hops = trace_path(routes, state, seeds, source, destination, value, path)
+            hops = trace_path(routes, state, seeds, source, destination, value, path, 0)
             worst = 0.0
             for hop in range(hops):
-                worst = max(worst, (flows[path[hop]] + 1) / rate[path[hop]])
+                channel = path[0, hop]
+                worst = max(worst, (flows[channel] + 1) / rate[channel])
             if worst < best and hops > 0:
                 best = worst
                 chosen[flow] = value
-                best_path[:] = path
+                best_path[:] = path[0]
             value = mix(value + np.uint64(attempt + 1))
         for hop in range(MAX_HOPS):
             if best_path[hop] >= 0:

@@ -13,7 +13,15 @@ from fabricscope.errors import FabricError
 from fabricscope.topology.fabric import ENDPOINT_KINDS, NO_LINK, NVLINK_SWITCH, Fabric
 from fabricscope.topology.routing import kernels
 
-__all__ = ["MAX_HOPS", "RouteState", "Routes", "build_routes", "device_seeds", "find_paths"]
+__all__ = [
+    "MAX_HOPS",
+    "RouteState",
+    "Routes",
+    "build_routes",
+    "device_seeds",
+    "find_paths",
+    "longest_path",
+]
 
 MAX_HOPS = kernels.MAX_HOPS
 """Channels of the longest path: NIC, three tiers up and down, and two to spare."""
@@ -120,15 +128,21 @@ def find_paths(
     sources: NDArray[np.int32],
     destinations: NDArray[np.int32],
     hashes: NDArray[np.uint64],
+    width: int = MAX_HOPS,
 ) -> NDArray[np.int32]:
-    """Return the (flows, MAX_HOPS) channels that each flow takes, -1 behind the last.
+    """Return the (flows, width) channels that each flow takes, -1 behind the last.
 
     A flow without a usable path, or to itself, has -1 in the first place.
     """
-    paths: NDArray[np.int32] = kernels.find_paths(
-        routes, state, seeds, sources, destinations, hashes
-    )
+    paths = np.empty((len(sources), width), np.int32)
+    kernels.find_paths(routes, state, seeds, sources, destinations, hashes, paths)
     return paths
+
+
+def longest_path(routes: Routes) -> int:
+    """Return the most channels that a path by these routes can have."""
+    reachable = routes.distance[routes.distance < kernels.UNREACHABLE]
+    return min(MAX_HOPS, int(reachable.max(initial=0)) + 2)
 
 
 def _group(

@@ -38,14 +38,15 @@ def flush_flows(net, run, pairs, sent_into, flows, now):
 def release_paths(net, run, pairs, queue, flows, now):
     """Take the active ones of `flows` off their channels; those that share them gain."""
     for flow in flows:
-        if not pairs.linked[flow]:
+        if not run.linked[flow]:
             continue
-        settle(run, pairs, flow, now)
-        pairs.blind_rate[flow] = run.rate[flow]
+        if pairs.active[flow]:
+            settle(run, pairs, flow, now)
+            pairs.blind_rate[flow] = run.rate[flow]
         forget_finish(queue, flow)
+        others = limits_others(net, run, flow)
         unlink_flow(net, run, flow)
-        pairs.linked[flow] = 0
-        if limits_others(net, run, flow):
+        if others:
             mark_path(net, queue, run, flow)
 
 

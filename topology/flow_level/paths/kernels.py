@@ -6,7 +6,7 @@ The arguments are those of `flow_level.state` and `routing.routes`.
 import numpy as np
 from numba import njit
 
-from fabricscope.topology.routing.kernels import MAX_HOPS, mix, trace_path
+from fabricscope.topology.routing.kernels import mix, trace_path
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -22,7 +22,7 @@ def settle(run, pairs, flow, now):
 @njit(cache=True, nogil=True, _nrt=False)
 def flush_flow(net, run, pairs, class_sent, sent_into, flow, now):
     """Add what `flow` has sent to `sent_into`, and to `class_sent` where it is sprayed."""
-    if pairs.active[flow] and pairs.linked[flow]:
+    if pairs.active[flow] and run.linked[flow]:
         settle(run, pairs, flow, now)
     sent = pairs.sent[flow]
     pairs.sent[flow] = 0.0
@@ -68,15 +68,15 @@ def inspect_path(net, pairs, flow):
     return bad, reach_ns
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def rehash(net, run, pairs, way, flow, now):
     """Give `flow`, which does not send, another hash and the path that follows from it."""
     flush_flow(net, run, pairs, way.sent_into[:0], way.sent_into, flow, now)
-    path = np.empty(MAX_HOPS, np.int32)
+    path = way.path
     pairs.hashes[flow] = mix(pairs.hashes[flow] + np.uint64(flow + 1))
     source = np.int64(pairs.source[flow])
     destination = np.int64(pairs.destination[flow])
-    trace_path(way.routes, way.state, way.seeds, source, destination, pairs.hashes[flow], path)
+    trace_path(way.routes, way.state, way.seeds, source, destination, pairs.hashes[flow], path, 0)
     for hop in range(net.entries.shape[1]):
-        net.entries[flow, hop] = path[hop]
+        net.entries[flow, hop] = path[0, hop]
     pairs.bad[flow], _ = inspect_path(net, pairs, flow)

@@ -1,15 +1,32 @@
-"""Kernels of the two heaps of `state.Queue`: flows by their end, and other events by their time.
+"""Kernels of what happens next in `state.Queue`: ends of flows, and other events.
 
-Both are 4-ary, so that the children of an entry share a cache line.
+Arrivals come mostly in order of time, a few latencies apart, so events go to the first of a few
+lanes (first in, first out) that they do not overtake, and to a heap only if there is none. Heaps
+are 4-ary, so that the children of an entry share a cache line.
 """
 
 import numpy as np
 from numba import njit
 
+_HEAP = -1
+
 
 @njit(cache=True, nogil=True, _nrt=False)
 def push_event(queue, time_ns, code):
-    """Add an event; the caller has made sure that there is room."""
+    """Add an event; the caller has made sure that there is room in the heap."""
+    lanes, room = queue.lane_ns.shape
+    for lane in range(lanes):
+        tail = queue.lane_end[lane, 1]
+        head = queue.lane_end[lane, 0]
+        if tail == head or (
+            queue.lane_ns[lane, (tail - 1) & (room - 1)] <= time_ns and tail - head < room
+        ):
+            queue.lane_ns[lane, tail & (room - 1)] = time_ns
+            queue.lane_code[lane, tail & (room - 1)] = code
+            queue.lane_end[lane, 1] = tail + 1
+            if tail == head:
+                queue.lane_next[lane] = time_ns
+            return
     place = queue.sizes[1]
     queue.sizes[1] = place + 1
     while place > 0:
@@ -24,8 +41,35 @@ def push_event(queue, time_ns, code):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def drop_event(queue):
-    """Take the first event off."""
+def next_event(queue):
+    """Return the lane of the first event (-1: the heap), and its time (inf: there is none)."""
+    first = np.int64(_HEAP)
+    time_ns = queue.event_ns[0] if queue.sizes[1] else np.inf
+    for lane in range(len(queue.lane_next)):
+        if queue.lane_next[lane] < time_ns:
+            first = np.int64(lane)
+            time_ns = queue.lane_next[lane]
+    return first, time_ns
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def event_code(queue, lane):
+    """Return the code of the first event of `lane`."""
+    if lane == _HEAP:
+        return queue.event_code[0]
+    return queue.lane_code[lane, queue.lane_end[lane, 0] & (queue.lane_ns.shape[1] - 1)]
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def drop_event(queue, lane):
+    """Take the first event of `lane` off."""
+    if lane != _HEAP:
+        head = queue.lane_end[lane, 0] + 1
+        queue.lane_end[lane, 0] = head
+        queue.lane_next[lane] = np.inf
+        if head < queue.lane_end[lane, 1]:
+            queue.lane_next[lane] = queue.lane_ns[lane, head & (queue.lane_ns.shape[1] - 1)]
+        return
     size = queue.sizes[1] - 1
     queue.sizes[1] = size
     time_ns = queue.event_ns[size]

@@ -3,7 +3,8 @@
 `net` is `state.Network`, `run` is `state.Sharing`. A flow uses its own channels (`net.entries`)
 with a weight each, and, where it is sprayed, the channels of its class with the class's weights.
 Active flows of a channel hang on a doubly linked list; a class is one more list behind those of
-the channels.
+the channels. A flow that pauses and takes nothing from anyone by keeping its rate is parked: it
+stays linked until its share is wanted.
 """
 
 from numba import njit
@@ -14,6 +15,7 @@ _CLOSE = 1e-9
 @njit(cache=True, nogil=True, _nrt=False)
 def link_flow(net, run, flow):
     """Put `flow` on the lists of its channels and its class."""
+    run.linked[flow] = 1
     width = net.entries.shape[1] + 1
     for hop in range(width - 1):
         channel = net.entries[flow, hop]
@@ -29,6 +31,8 @@ def link_flow(net, run, flow):
 @njit(cache=True, nogil=True, _nrt=False)
 def unlink_flow(net, run, flow):
     """Take `flow` off its lists and its rate off its channels; its rate becomes 0."""
+    run.linked[flow] = 0
+    run.parked[flow] = 0
     width = net.entries.shape[1] + 1
     rate = run.rate[flow]
     row = flow * net.stride
@@ -77,17 +81,18 @@ def _remove(run, slot, head):
 
 @njit(cache=True, nogil=True, _nrt=False)
 def limits_others(net, run, flow):
-    """Return whether an active flow other than `flow` (already unlinked) may go faster now."""
+    """Return whether another flow could go faster if `flow` did not send."""
     for hop in range(net.entries.shape[1]):
         channel = net.entries[flow, hop]
         if channel < 0:
             break
-        if run.bound[channel] > 0:
+        if run.bound[channel] > (run.label[flow] == channel):
             return True
     of = net.class_of[flow]
     if of >= 0:
         for place in range(net.class_start[of], net.class_start[of + 1]):
-            if run.bound[net.class_channels[place]] > 0:
+            channel = net.class_channels[place]
+            if run.bound[channel] > (run.label[flow] == channel):
                 return True
     return False
 
@@ -158,7 +163,7 @@ def _is_fastest(net, run, channel, rate):
     width = net.entries.shape[1] + 1
     slot = run.first[channel]
     while slot >= 0:
-        if run.rate[slot // width] > rate * (1.0 + _CLOSE):
+        if run.parked[slot // width] or run.rate[slot // width] > rate * (1.0 + _CLOSE):
             return False
         slot = run.following[slot]
     return True
@@ -172,6 +177,7 @@ def share_again(net, run, work, seeds, seed_count):
     labels, channels' and classes' sums are those of the new rates. The caller sets `run.rate`.
     """
     flows, channels, classes = _collect(net, run, work, seeds, seed_count)
+    flows = _drop_parked(net, run, work, flows)
     width = net.entries.shape[1] + 1
     for place in range(classes):
         of = work.classes[place]
@@ -192,21 +198,21 @@ def share_again(net, run, work, seeds, seed_count):
     size = 0
     for place in range(channels):
         channel = work.channels[place]
-        share = _share(net, run, work, channel)
+        share = share_of(net, run, work, channel)
         if share >= 0.0:
-            size = _push(work, size, share, channel)
+            size = push_share(work, size, share, channel)
     left = flows
     while left > 0 and size > 0:
         level = work.heap_share[0]
         channel = work.heap_channel[0]
-        share = _share(net, run, work, channel)
+        share = share_of(net, run, work, channel)
         if share < 0.0:
-            size = _drop(work, size)
+            size = drop_share(work, size)
             continue
         if share > level * (1.0 + 1e-12) and size > 1:
-            _replace(work, size, share, channel)
+            replace_share(work, size, share, channel)
             continue
-        size = _drop(work, size)
+        size = drop_share(work, size)
         slot = run.first[channel]
         while slot >= 0:
             left -= _freeze(net, run, work, slot // width, share, channel)
@@ -285,7 +291,21 @@ def _collect(net, run, work, seeds, seed_count):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _share(net, run, work, channel):
+def _drop_parked(net, run, work, flows):
+    """Unlink the flows that only kept their place; return how many are left."""
+    left = 0
+    for place in range(flows):
+        flow = work.flows[place]
+        if run.parked[flow]:
+            unlink_flow(net, run, flow)
+        else:
+            work.flows[left] = flow
+            left += 1
+    return left
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def share_of(net, run, work, channel):
     """Return what each flow on `channel` that has no rate yet could get; -1 if there is none."""
     weight = work.weight[channel]
     used = run.used[channel]
@@ -329,7 +349,8 @@ def _freeze(net, run, work, flow, rate, channel):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _push(work, size, share, channel):
+def push_share(work, size, share, channel):
+    """Add a channel to the heap of shares; return its new size."""
     place = size
     while place > 0:
         parent = (place - 1) >> 2
@@ -344,15 +365,16 @@ def _push(work, size, share, channel):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _drop(work, size):
+def drop_share(work, size):
+    """Take the top off the heap of shares; return its new size."""
     size -= 1
     if size > 0:
-        _replace(work, size, work.heap_share[size], work.heap_channel[size])
+        replace_share(work, size, work.heap_share[size], work.heap_channel[size])
     return size
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _replace(work, size, share, channel):
+def replace_share(work, size, share, channel):
     """Put an entry in the place of the top of a heap of `size`, and sift it down."""
     place = 0
     while True:

@@ -1,0 +1,31 @@
+"""What the flow-level engine is told besides the fabric and the workload."""
+
+from dataclasses import dataclass
+
+__all__ = ["FlowOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowOptions:
+    """What the flow-level engine assumes of NICs and packets, and when it stops.
+
+    packet_bytes, header_bytes: payload of a full packet, and what the wire adds to it (Ethernet
+    with preamble and gap, IP, UDP, BTH, ICRC and FCS: 82). window_bytes: what a queue pair sends
+    without an acknowledgement. rto_ns: its time-out, 4.096 us x 2^20 by default as NCCL's.
+    doubling: each further time-out waits twice as long. retry_count: time-outs until the queue
+    pair gives up, -1 for never. rtt_ns: from a packet on the new path to the resumed sending,
+    below 0: twice the path's latency. selective: the NIC repeats lost packets only (sprayed or
+    lossy paths). stop_ns: end of the run. resolve_share: when more than 2,048 flows hang
+    together, their rates are made anew after this share of their remaining time, not at each end.
+    """
+
+    packet_bytes: int = 4096
+    header_bytes: int = 82
+    window_bytes: int = 4 * 1024 * 1024
+    rto_ns: float = 4096.0 * 2**20
+    doubling: bool = False
+    retry_count: int = 7
+    rtt_ns: float = -1.0
+    selective: bool = False
+    stop_ns: float = float("inf")
+    resolve_share: float = 1 / 64
