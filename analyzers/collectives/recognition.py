@@ -1,5 +1,6 @@
 """From transfers to jobs: the order of the steps, read top to bottom."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from fabricscope.analyzers.collectives.jobs import Events, round_trip_ns, sort_o
 from fabricscope.analyzers.collectives.operations import Collective, identify
 from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.collectives.segments import Segment, cluster, cut
+from fabricscope.analyzers.collectives.sharing import split_by_volume
 from fabricscope.analyzers.collectives.spans import RankSpans, count_listed, list_rank_spans
 from fabricscope.analyzers.collectives.steps import job_entry, quantiles
 from fabricscope.analyzers.rdma.table import QueuePairTable
@@ -54,7 +56,9 @@ def recognise(
     result.findings.extend(incast_findings(channels, transfers, queue_pairs, captures))
     traffic = sort_out(channels, transfers, qps, counters["compactions"] > 0)
     ordered: list[tuple[int, dict[str, Any]]] = []
-    for events in traffic.groups:
+    groups = deque((events, False) for events in traffic.groups)
+    while groups:
+        events, split = groups.popleft()
         if events.lost > MAX_LOST:
             result.refused.append(
                 f"Traffic among {len(events.ranks)} hosts from {events.ranks[0]} on is not judged: "
@@ -66,6 +70,9 @@ def recognise(
         segments = divide(events, rtt_ns) or cut(events, rtt_ns)
         collectives = _collectives(events, segments)
         if not collectives or not _is_job(events, collectives):
+            if not split:
+                parts = split_by_volume(events, channels, qps)
+                groups.extendleft((part, True) for part in reversed(parts))
             continue
         transport = transport_of(events, channels, qps)
         slowed = slowed_senders(events, channels, qps)
