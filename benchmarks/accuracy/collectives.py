@@ -34,7 +34,7 @@ from fabricscope.records import Packets, allocate_packets, slice_packets
 FOREVER_NS: Final = 1 << 62
 QUICK_PACKETS: Final = 160_000
 QUICK_PART: Final = 4
-LARGE_PACKETS: Final = 1_200_000
+LARGE_PACKETS: Final = 500_000
 """Captures beyond this are read whole and with 1 % missing only."""
 
 LISTED: Final = 40
