@@ -84,14 +84,14 @@ def check_cabling(fabric: Fabric, plan: Fabric) -> Check:
     extra, missing = is_there - wanted, wanted - is_there
     parts = []
     if absent:
-        parts.append(f"{len(absent):,} devices of the plan are missing ({_name(absent)})")
+        parts.append(f"missing devices: {_name(absent)}")
     if unknown:
-        parts.append(f"{len(unknown):,} devices are not in the plan ({_name(unknown)})")
+        parts.append(f"devices that are not in the plan: {_name(unknown)}")
     names = [*absent, *unknown]
     slow = {cable[:2] for cable in extra} & {cable[:2] for cable in missing}
     if slow:
         texts = [f"{a}-{b}" for a, b in sorted(slow)]
-        parts.append(f"{len(slow):,} cables run at another rate ({_name(texts)})")
+        parts.append(f"cables at another rate: {_name(texts)}")
         names += texts
     swapped, left_over = _find_swaps(
         [cable for cable in extra.elements() if cable[:2] not in slow],
@@ -99,13 +99,15 @@ def check_cabling(fabric: Fabric, plan: Fabric) -> Check:
     )
     if swapped:
         texts = [f"{device}-{found} instead of {device}-{due}" for device, found, due in swapped]
-        parts.append(f"{len(swapped):,} wrong ends: {_name(texts)}")
+        parts.append(f"wrong ends: {_name(texts)}")
         names += [f"{device}-{found}" for device, found, _ in swapped]
     odd = {*absent, *unknown}
-    for cables, what in zip(left_over, ("not in the plan", "missing"), strict=True):
+    for cables, what in zip(
+        left_over, ("cables that are not in the plan", "missing cables"), strict=True
+    ):
         texts = [f"{a}-{b}" for a, b, _ in cables if a not in odd and b not in odd]
         if texts:
-            parts.append(f"{len(texts):,} cables are {what} ({_name(texts)})")
+            parts.append(f"{what}: {_name(texts)}")
             names += texts
     if not parts:
         return Check("cabling", "ok", f"as planned: {plan.plan or plan.name}")
@@ -185,7 +187,7 @@ def _check_symmetry(fabric: Fabric) -> Check:
 def _check_ecmp(fabric: Fabric, graph: SwitchGraph) -> Check:
     widths, _, counted_all = find_ecmp_widths(fabric, graph)
     if not widths:
-        return Check("ecmp", "notice", "no two leaves reach one another")
+        return Check("ECMP", "notice", "no two leaves reach one another")
     narrow = sorted({name for one in widths for name in one.narrow})
     each = [
         f"{one.least}{f' to {one.most}' if one.most > one.least else ''} wide over {one.hops} hops"
@@ -195,8 +197,8 @@ def _check_ecmp(fabric: Fabric, graph: SwitchGraph) -> Check:
     if not counted_all:
         text += " (of evenly spread leaves)"
     if narrow:
-        return Check("ecmp", "warning", f"{text}; narrow at {_name(narrow)}", tuple(narrow))
-    return Check("ecmp", "ok", text)
+        return Check("ECMP", "warning", f"{text}; narrow at {_name(narrow)}", tuple(narrow))
+    return Check("ECMP", "ok", text)
 
 
 def _describe_bisection(bisection: Bisection) -> Check:
@@ -206,7 +208,7 @@ def _describe_bisection(bisection: Bisection) -> Check:
     ratio = bisection.full_gbps / bisection.gbps if bisection.gbps else float("inf")
     text = (
         f"{bound}{bisection.gbps / 1000:,.4g} Tb/s of {bisection.full_gbps / 1000:,.4g} Tb/s "
-        f"({bisection.share:.0%})"
+        f"({bisection.share * 100:.0f} %)"
     )
     if not bisection.gbps:
         return Check("bisection", "critical", f"{text}: the halves do not reach one another")
@@ -221,7 +223,7 @@ def _check_endpoints(fabric: Fabric, graph: SwitchGraph) -> Check:
     if len(loose):
         names = [fabric.devices[number].name for number in loose.tolist()]
         return Check(
-            "reach", "critical", f"{len(names):,} endpoints have no switch: {_name(names)}",
+            "reach", "critical", f"endpoints without a switch: {_name(names)}",
             tuple(names),
         )  # fmt: skip
     parts = list(nx.connected_components(graph.graph()))

@@ -19,7 +19,8 @@ _WORK_LIMIT: Final = 3 << 25
 class EcmpWidth(NamedTuple):
     """Pairs of leaves that are `hops` links apart: least and most links out of the first leaf.
 
-    narrow: names of leaves with the least width, when widths differ.
+    narrow: when widths differ, leaves that nowhere have the most; if there are none, those that
+    somewhere have the least.
     """
 
     hops: int
@@ -72,7 +73,9 @@ def _summarise(
     least, most = int(widths.min()), int(widths.max())
     narrow: list[str] = []
     if least < most:
-        few = np.unique(rows[widths == least])
+        wide = np.unique(rows[widths == most])
+        few = np.setdiff1d(rows, wide)
+        few = few if len(few) else np.unique(rows[widths == least])
         narrow = [fabric.devices[number].name for number in graph.switches[few].tolist()]
     return EcmpWidth(hops, len(widths), least, most, tuple(narrow))
 

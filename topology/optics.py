@@ -8,11 +8,12 @@ __all__ = ["TierLinks", "count_links", "count_optics"]
 
 
 class TierLinks(NamedTuple):
-    """Links between two kinds of device: how many, at which rates, and their transceivers."""
+    """Links between two kinds of device: how many, their Gb/s in all, and their transceivers."""
 
     below: str
     above: str
     links: int
+    gbps: float
     rates_gbps: tuple[float, ...]
     lengths_m: tuple[float, ...]
     optics: int
@@ -22,6 +23,7 @@ def count_links(fabric: Fabric) -> list[TierLinks]:
     """Return the links by the kinds of their ends, in order of tier."""
     counts: dict[tuple[int, str, int, str], list[int]] = {}
     rates: dict[tuple[int, str, int, str], set[float]] = {}
+    gbps: dict[tuple[int, str, int, str], float] = {}
     lengths: dict[tuple[int, str, int, str], set[float]] = {}
     for link in fabric.links:
         ends = sorted(
@@ -32,12 +34,13 @@ def count_links(fabric: Fabric) -> list[TierLinks]:
         total = counts.setdefault(key, [0, 0])
         total[0] += 1
         total[1] += link.optics
+        gbps[key] = gbps.get(key, 0.0) + link.rate_gbps
         rates.setdefault(key, set()).add(link.rate_gbps)
         lengths.setdefault(key, set()).add(link.length_m)
     return [
         TierLinks(
-            key[1], key[3], total[0], tuple(sorted(rates[key])), tuple(sorted(lengths[key])),
-            total[1],
+            key[1], key[3], total[0], gbps[key], tuple(sorted(rates[key])),
+            tuple(sorted(lengths[key])), total[1],
         )
         for key, total in sorted(counts.items())
     ]  # fmt: skip

@@ -76,6 +76,6 @@ def join_directions(draft: Draft, cables: list[tuple[Cable, str]]) -> None:
         kept.append((cable, where))
     alone = sum(waiting.values())
     if joined and alone:
-        draft.fault("links are given in one direction only, while others are given in both", alone)
+        draft.fault("links given in one direction only, while others are given in both: {}", alone)
     for cable, where in kept:
         draft.add_cable(cable, where)

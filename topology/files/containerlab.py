@@ -55,7 +55,7 @@ def _read_link(draft: Draft, link: object, where: str) -> None:
     if not isinstance(link, dict):
         draft.fail(where, "must be a mapping with endpoints")
     if link.get("type", "veth") != "veth" or "endpoints" not in link:
-        draft.note("links do not join two nodes of the lab; they are left out")
+        draft.note("links that do not join two nodes of the lab, left out: {}")
         return
     ends = link["endpoints"]
     if not isinstance(ends, list) or len(ends) != 2:
@@ -63,7 +63,7 @@ def _read_link(draft: Draft, link: object, where: str) -> None:
     pairs = [_read_end(draft, end, f"{where}.endpoints") for end in ends]
     for name, _ in pairs:
         if name in ("host", "mgmt-net", "macvlan", "dummy") and not draft.knows(name):
-            draft.note("links do not join two nodes of the lab; they are left out")
+            draft.note("links that do not join two nodes of the lab, left out: {}")
             return
     values = link.get("vars")
     values = values if isinstance(values, dict) else {}

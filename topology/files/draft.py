@@ -72,11 +72,11 @@ class Draft:
         raise FabricError(f"{self.source}: {where}: {what}")
 
     def note(self, text: str, count: int = 1) -> None:
-        """Count something to be said once, after the number of times it happened."""
+        """Count something to be said once, with the number of times it happened in place of {}."""
         self._notes[text] += count
 
     def fault(self, text: str, count: int = 1) -> None:
-        """Count something that the two ends of a cable do not say alike."""
+        """Count something that the two ends of a cable do not say alike, as `note` does."""
         self._faults[text] += count
 
     def check_name(self, value: object, where: str) -> str:
@@ -144,11 +144,11 @@ class Draft:
 
     def list_notes(self) -> tuple[str, ...]:
         """Return the notes in order of first use, each with its count."""
-        return tuple(f"{count:,} {text}" for text, count in self._notes.items())
+        return tuple(text.replace("{}", f"{count:,}") for text, count in self._notes.items())
 
     def list_faults(self) -> tuple[str, ...]:
         """Return the faults in order of first use, each with its count."""
-        return tuple(f"{count:,} {text}" for text, count in self._faults.items())
+        return tuple(text.replace("{}", f"{count:,}") for text, count in self._faults.items())
 
     def _make_device(self, name: str, kind: str) -> Device:
         given = self._fields[name]
@@ -163,11 +163,11 @@ class Draft:
         rate_gbps, length_m, optics = cable.rate_gbps, cable.length_m, cable.optics
         if rate_gbps < 0:
             rate_gbps = self._rate_gbps
-            self.note(f"links state no rate; {rate_gbps:g} Gb/s is assumed (--rate)")
+            self.note(f"links without a stated rate, taken as {rate_gbps:g} Gb/s (--rate): {{}}")
         if length_m < 0:
             inside = NVLINK_SWITCH in (a.kind, b.kind)
             length_m = 0.0 if inside else _LENGTH_M[min(a.tier, b.tier)]
-            self.note("links state no length; 3, 30 and 100 m are assumed by tier")
+            self.note("links without a stated length, taken as 3, 30 or 100 m by tier: {}")
         if optics < 0:
             optics = 2 if length_m > COPPER_REACH_M else 0
         return Link(
@@ -196,7 +196,7 @@ class Draft:
         for name in unknown:
             if name not in kinds:
                 kinds[name] = _KIND_OF_TIER[min(max(tiers.get(name, 1), 1), 3)]
-                self.note("switches have no tier; it is taken from how far they are from hosts")
+                self.note("switches without a tier, taken from how far they are from hosts: {}")
         return kinds
 
 

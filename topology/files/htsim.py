@@ -61,7 +61,7 @@ def read_topo(text: str, draft: Draft) -> Imported:
     )
     leaves = _divide(draft, nodes, hosts, "Nodes", "Radix_Down of Tier 0")
     if len({tier.get("switch_latency_ns", 0.0) for tier in tiers.values()}) > 1:
-        draft.note("switch latencies differ by tier; that of Tier 0 is taken for all")
+        draft.note("switch latencies differ by tier: that of Tier 0 is taken for all")
     if count == 2:
         _expect(draft, int(second["radix_down"]), leaves * bundle, "Radix_Down of Tier 1")
         fabric = build_leaf_spine(draft.source, leaves, spines, hosts, hardware)
@@ -116,7 +116,7 @@ def _read_keys(draft: Draft, text: str) -> tuple[dict[str, float], dict[int, dic
         if key not in (_TOP_KEYS if here is top else _TIER_KEYS):
             draft.fail(where, f"{words[0][:40]!r} is no key that htsim knows here")
         if key in _IGNORED:
-            draft.note("queue sizes are left out: they are an option of the simulation")
+            draft.note("queue sizes, an option of the simulation, left out: {}")
         if key in here:
             draft.fail(where, f"{words[0]} was given before")
         here[key] = value
@@ -236,14 +236,14 @@ def read_matrix(text: str, draft: Draft) -> tuple[int, tuple[Pair, ...]]:
             continue
         found = _PAIR.fullmatch(line)
         if not found:
-            draft.note("lines are no transfers (triggers, failures); they are left out")
+            draft.note("lines that are no transfers (triggers, failures), left out: {}")
             continue
         if nodes < 0:
             draft.fail(where, "Nodes must come before the transfers")
         rest = found[3].split()
         fields = dict(zip(rest[::2], rest[1::2], strict=True))
         if set(fields) - {"id", "start", "size"}:
-            draft.note("transfers have a trigger or priority, which is left out")
+            draft.note("transfers whose trigger or priority is left out: {}")
         source, destination = int(found[1]), int(found[2])
         if source == destination or not max(source, destination) < nodes:
             draft.fail(where, f"{found[1]}->{found[2]} needs two endpoints below Nodes, {nodes}")

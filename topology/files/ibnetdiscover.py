@@ -115,7 +115,7 @@ def write_ibnetdiscover(fabric: Fabric) -> tuple[str, tuple[str, ...]]:
             )
         lines.append("")
     lost = "port names and lengths are not in ibnetdiscover's output"
-    inside = (f"{left_out:,} NVLinks are no part of InfiniBand and are left out",)
+    inside = (f"NVLinks, which are no part of InfiniBand, left out: {left_out:,}",)
     return "\n".join(lines), (lost, *(inside if left_out else ()))
 
 

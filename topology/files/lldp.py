@@ -171,5 +171,5 @@ def write_lldp(fabric: Fabric) -> tuple[str, tuple[str, ...]]:
         if device.kind != NVLINK_SWITCH
     }
     lost = "lengths, pods, planes, rails and servers are not known to LLDP"
-    inside = (f"{left_out:,} NVLinks carry no LLDP and are left out",)
+    inside = (f"NVLinks, which carry no LLDP, left out: {left_out:,}",)
     return json.dumps(document, indent=1) + "\n", (lost, *(inside if left_out else ()))

@@ -35,7 +35,7 @@ def read_slurm(text: str, draft: Draft) -> Imported:
             for key in ("nodes", "switches")
         ]
         if "linkspeed" in fields:
-            draft.note("lines give a LinkSpeed, whose unit Slurm leaves open; it is left out")
+            draft.note("lines whose LinkSpeed is left out, as Slurm leaves its unit open: {}")
         below[name] = (lists[0], lists[1], where)
     for name, (_, _, where) in below.items():
         draft.add_device(name, where, _find_kind(name, below))

@@ -43,9 +43,9 @@ def test_what_is_left_out_is_worked_out_and_said() -> None:
         (100, 3, 0), (100, 3, 0), (100, 2, 0)
     ]  # fmt: skip
     assert notes == (
-        "2 switches have no tier; it is taken from how far they are from hosts",
-        "3 links state no rate; 100 Gb/s is assumed (--rate)",
-        "2 links state no length; 3, 30 and 100 m are assumed by tier",
+        "switches without a tier, taken from how far they are from hosts: 2",
+        "links without a stated rate, taken as 100 Gb/s (--rate): 3",
+        "links without a stated length, taken as 3, 30 or 100 m by tier: 2",
     )
 
 
