@@ -162,3 +162,18 @@ def test_bounds_are_kept_and_counted() -> None:
     counters = dict(zip(layout.COUNTERS, state.counters.tolist(), strict=True))
     assert counters["channels_dropped"] > 0
     assert counters["transfers_dropped"] > 0
+
+
+def test_repetitions_prolong_the_message_that_they_belong_to() -> None:
+    packets = allocate_packets(5)
+    packets.time_ns[:] = (1_000, 2_000, 3_000, 9_000, 9_500)
+    packets.opcode[:] = 11
+    packets.payload_length[:] = 1_024
+    packets.dma_length[:] = 1_024
+    packets.psn[:] = (7, 8, 9, 7, 8)
+    state = new_state()
+    none = np.zeros(5, np.int64)
+    follow_transfers(state, packets, none, none.astype(np.uint8), none)
+    assert [row[1] for row in finish(state)] == [9_000, 9_500, 3_000]
+    assert state.transfers["passed_ns"][:3].tolist() == [1_000, 2_000, 3_000]
+    assert state.transfers["psn"][:3].tolist() == [7, 8, 9]
