@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from fabricscope.errors import FabricError
@@ -28,12 +29,17 @@ class Duration(NamedTuple):
         """Return one value."""
         if self.low_ns == self.high_ns:
             return self.low_ns
-        above = rng.random() < 0.5
-        low, high = (self.median_ns, self.high_ns) if above else (self.low_ns, self.median_ns)
-        share = float(rng.random())
-        if low <= 0:
-            return low + share * (high - low)
-        return float(low * (high / low) ** share)
+        return float(self.draw_many(rng, 1)[0])
+
+    def draw_many(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """Return (count) values."""
+        above = rng.random(count) < 0.5
+        low = np.where(above, self.median_ns, self.low_ns)
+        high = np.where(above, self.high_ns, self.median_ns)
+        share = rng.random(count)
+        grown = low * (high / np.where(low > 0, low, 1)) ** share
+        drawn: NDArray[np.float64] = np.where(low > 0, grown, share * high)
+        return drawn
 
 
 def fixed(time_ns: float) -> Duration:

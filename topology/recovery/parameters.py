@@ -40,11 +40,11 @@ def setting(default: object, description: str, unit: str, source: str, **limits:
 
 
 def build_parameters(
-    scheme: str, model: type[P], profile: Mapping[str, Setting], given: Mapping[str, object]
+    owner: str, model: type[P], profile: Mapping[str, Setting], given: Mapping[str, object]
 ) -> P:
-    """Return the parameters of `scheme`: defaults, changed by the profile, changed by the user.
+    """Return the parameters of `owner`: defaults, changed by the profile, changed by the user.
 
-    Raises FabricError that names scheme and parameter.
+    owner: in words, such as `recovery bgp`. Raises FabricError that names owner and parameter.
     """
     values = {name: entry.value for name, entry in profile.items()}
     try:
@@ -54,10 +54,6 @@ def build_parameters(
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = ", ".join(sorted(model.model_fields)) or "none"
-            raise FabricError(
-                f"recovery {scheme} has no parameter {key!r}; it has {known}"
-            ) from None
+            raise FabricError(f"{owner} has no parameter {key!r}; it has {known}") from None
         reason = str(first["msg"]).removeprefix("Value error, ")
-        raise FabricError(
-            f"recovery {scheme}, parameter {key}: {reason[:1].lower()}{reason[1:]}"
-        ) from None
+        raise FabricError(f"{owner}, parameter {key}: {reason[:1].lower()}{reason[1:]}") from None

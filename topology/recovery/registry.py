@@ -120,7 +120,9 @@ def make_scheme(
     entry = _find(name)
     if profile not in PROFILES:
         raise FabricError(f"recovery profile {profile!r} is unknown; take {' or '.join(PROFILES)}")
-    values = build_parameters(name, entry.parameters, _merge(entry, profile), settings or {})
+    values = build_parameters(
+        f"recovery {name}", entry.parameters, _merge(entry, profile), settings or {}
+    )
     fallback = getattr(values, "fallback", NO_FALLBACK)
     beneath = None
     if fallback != NO_FALLBACK:
@@ -158,7 +160,7 @@ def describe_parameters(name: str, profile: str = "asic") -> list[ParameterText]
     """Return the parameters of a scheme with the values and sources of a profile."""
     entry = _find(name)
     own = _merge(entry, profile)
-    values = build_parameters(name, entry.parameters, own, {}).model_dump()
+    values = build_parameters(f"recovery {name}", entry.parameters, own, {}).model_dump()
     out = []
     for key, field_info in entry.parameters.model_fields.items():
         extra = field_info.json_schema_extra

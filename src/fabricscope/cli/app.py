@@ -310,6 +310,52 @@ app.add_typer(topology_app, name="topology")
 
 
 @app.command()
+def availability(
+    gpus: Annotated[
+        str, typer.Option(metavar="N,...", help="Sizes of the cluster, in GPUs.")
+    ] = "1024,16384,100000",
+    recovery: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Recovery schemes to compare.")
+    ] = "dpfr,bgp,none",
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="Recovery parameters: asic or frr.")
+    ] = "asic",
+    months: Annotated[int, typer.Option(metavar="N", help="Months to draw.")] = 1000,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of all chance.")] = 1,
+    interval: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Work between checkpoints; left out: the best one."),
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a rate, e.g. nic_timeout=16.8ms."),
+    ] = None,
+    json: Annotated[
+        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
+    ] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+) -> None:
+    """Say how often failures interrupt training in a month, and what fast recovery saves."""
+    from fabricscope.cli.availability import Request, run
+
+    raise typer.Exit(
+        run(
+            Request(
+                gpus=gpus,
+                recovery=recovery,
+                profile=profile,
+                months=months,
+                seed=seed,
+                interval=interval,
+                settings=tuple(settings or ()),
+                json=json,
+                quiet=quiet,
+            )
+        )
+    )
+
+
+@app.command()
 def demo() -> None:
     """Analyze the captures that come with the project."""
     from fabricscope.cli.demo import run

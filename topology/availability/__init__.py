@@ -1,0 +1,1 @@
+"""How often training is interrupted in a month, what that costs, and what fast recovery saves."""
