@@ -86,12 +86,33 @@ class CollectiveAnalyzer:
 
         captures: the name of each tap's capture, for the frames of findings.
         """
-        for channel in range(int(self._state.cursor[CURSOR_CHANNELS])):
-            close_transfer(self._state, channel, False)
-            close_acks(self._state, channel)
+        self._close_all()
         return recognise(
             self.channels, self.transfers, self.counters, queue_pairs, self._end_ns, captures
         )
+
+    def _close_all(self) -> None:
+        for channel in range(int(self._state.cursor[CURSOR_CHANNELS])):
+            close_transfer(self._state, channel, False)
+            close_acks(self._state, channel)
+
+    def look(
+        self, queue_pairs: QueuePairTable, now_ns: int, *, last: bool = False
+    ) -> CollectiveResult:
+        """Recognise what has been seen so far; batches may follow unless it is the last look."""
+        if last:
+            self._close_all()
+        return recognise(
+            self.channels.copy(), self.transfers.copy(), self.counters, queue_pairs, now_ns
+        )
+
+    def forget_before(self, time_ns: int) -> None:
+        """Drop transfers that ended before `time_ns`; what is under way stays."""
+        state = self._state
+        kept = self.transfers[self.transfers["end_ns"] >= time_ns]
+        state.transfers[: kept.size] = kept
+        state.cursor[CURSOR_TRANSFERS] = kept.size
+        state.channels["place"] = -1
 
     @property
     def channels(self) -> NDArray[np.void]:

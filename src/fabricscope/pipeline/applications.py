@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from fabricscope.analyzers.dpi.engine import DpiAnalyzer
+    from fabricscope.analyzers.dpi.verdicts import Verdicts
 
 _ROCE_V1: Final = PROTOCOLS.index("roce_v1")
 _INFINIBAND: Final = PROTOCOLS.index("infiniband")
@@ -58,28 +59,29 @@ class Applications:
 
         application ('' unknown), application_source, application_confidence, detail (JSON text).
         """
+        if self._engine is None:
+            return self._kinds(closed)
+        return _frame(self._engine.flow_closed(closed.slots))
+
+    def peek(self, closed: ClosedFlows) -> "pl.DataFrame":
+        """Return the same columns for flows that go on."""
+        if self._engine is None:
+            return self._kinds(closed)
+        return _frame(self._engine.verdicts(closed.slots))
+
+    def _kinds(self, closed: ClosedFlows) -> "pl.DataFrame":
+        """Name flows by what the decoder recognised, where nobody looked into a payload."""
         import polars as pl
 
-        if self._engine is None:
-            kinds = [PROTOCOLS[kind] for kind in closed.flows["protocol"].tolist()]
-            return pl.DataFrame(
-                {
-                    "application": kinds,
-                    "application_source": ["payload"] * len(kinds),
-                    "application_confidence": [1.0] * len(kinds),
-                    "detail": [""] * len(kinds),
-                },
-                schema_overrides={"detail": pl.String},
-            )
-        verdicts = self._engine.flow_closed(closed.slots)
+        kinds = [PROTOCOLS[kind] for kind in closed.flows["protocol"].tolist()]
         return pl.DataFrame(
             {
-                "application": verdicts.application,
-                "application_source": verdicts.application_source,
-                "application_confidence": verdicts.confidence.astype(np.float64),
-                "detail": [_JSON.encode(detail) if detail else "" for detail in verdicts.detail],
+                "application": kinds,
+                "application_source": ["payload"] * len(kinds),
+                "application_confidence": [1.0] * len(kinds),
+                "detail": [""] * len(kinds),
             },
-            schema_overrides={"application": pl.String, "detail": pl.String},
+            schema_overrides={"detail": pl.String},
         )
 
     def neighbours(self) -> list[dict[str, object]]:
@@ -106,3 +108,17 @@ def _has_payload_to_name(packets: Packets) -> bool:
         return True
     opcode = packets.opcode
     return bool((((opcode & _OPERATION_BITS) <= _LAST_SEND) & (opcode != _CNP)).any())
+
+
+def _frame(verdicts: "Verdicts") -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            "application": verdicts.application,
+            "application_source": verdicts.application_source,
+            "application_confidence": verdicts.confidence.astype(np.float64),
+            "detail": [_JSON.encode(detail) if detail else "" for detail in verdicts.detail],
+        },
+        schema_overrides={"application": pl.String, "detail": pl.String},
+    )

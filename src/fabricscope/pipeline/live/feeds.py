@@ -1,0 +1,194 @@
+"""Where the packets of a running pipeline come from: mirror ports, a pipe, a file at its pace.
+
+A feed waits, reads and counts; it decodes nothing and knows no analyzer.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fabricscope.collectors.capture import CaptureFile, displayed
+from fabricscope.collectors.mirror.ring import MirrorRing
+from fabricscope.errors import CaptureError
+from fabricscope.records import Packets, slice_packets
+
+__all__ = ["Feed", "FileFeed", "RingFeed", "RingLoss"]
+
+Batch = tuple[NDArray[np.uint8], Packets]
+SECOND_NS: Final = 1_000_000_000
+
+
+@dataclass
+class RingLoss:
+    """What a tap's ring lost since it was asked last."""
+
+    dropped: int = 0
+    freezes: int = 0
+
+
+class Feed(Protocol):
+    """A source that never ends by itself, or does when it has nothing more."""
+
+    def tap_names(self) -> list[str]:
+        """Return the name of each tap number."""
+        ...
+
+    def read(self, packets: Packets, timeout_s: float) -> Batch | None:
+        """Return the next records within the time, no rows if there are none; None at the end."""
+        ...
+
+    def losses(self) -> dict[int, tuple[int, int]]:
+        """Return packets dropped and freezes by tap since the last call."""
+        ...
+
+    def now_ns(self) -> int:
+        """Return the time of the data: what a packet that came now would carry."""
+        ...
+
+
+class RingFeed:
+    """Mirror ports of this host, one tap each; the rings are opened by the caller."""
+
+    def __init__(self, rings: Sequence[MirrorRing]) -> None:
+        """Take open rings in the order of their taps."""
+        self._rings = list(rings)
+        self._next = 0
+        self._told = [(0, 0)] * len(self._rings)
+
+    def tap_names(self) -> list[str]:
+        """Return the interfaces."""
+        return [ring.interface for ring in self._rings]
+
+    def read(self, packets: Packets, timeout_s: float) -> Batch | None:
+        """Return what the next ring with packets holds; rings take turns."""
+        for step in range(len(self._rings)):
+            ring = self._rings[(self._next + step) % len(self._rings)]
+            wait_s = timeout_s / len(self._rings)
+            if ring.wait(0 if step + 1 < len(self._rings) else wait_s):
+                self._next = (self._next + step + 1) % len(self._rings)
+                view, rows = ring.read(packets)
+                return view, slice_packets(packets, 0, rows)
+        return np.zeros(0, np.uint8), slice_packets(packets, 0, 0)
+
+    def losses(self) -> dict[int, tuple[int, int]]:
+        """Ask the kernel what it dropped."""
+        result = {}
+        for tap, ring in enumerate(self._rings):
+            counters = ring.count()
+            before = self._told[tap]
+            result[tap] = counters.dropped - before[0], counters.freezes - before[1]
+            self._told[tap] = counters.dropped, counters.freezes
+        return result
+
+    def now_ns(self) -> int:
+        """Return the host's time, which the kernel stamps packets with."""
+        return time.time_ns()
+
+
+class FileFeed:
+    """A capture at its packets' own pace, times `speed`; or a pipe as fast as it comes (speed 0).
+
+    loops: how often it is played, 0 for ever; each time its packets come later by the length of
+    the capture. rebase_ns: the time of the first packet, None to keep the capture's own.
+    """
+
+    def __init__(
+        self, path: str, *, speed: float = 1.0, loops: int = 1, rebase_ns: int | None = None
+    ) -> None:
+        """Open the file. Raises CaptureError when it cannot be read."""
+        self._path = path
+        self._speed = speed
+        self._loops = loops
+        self._rebase_ns = rebase_ns
+        self._file = CaptureFile(path)
+        self._file.__enter__()
+        self._played = 0
+        self._first_ns: int | None = None
+        self._last_ns = 0
+        self._shift_ns = 0
+        self._began_s = 0.0
+        self._waiting: Batch | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.__exit__(None, None, None)
+
+    def tap_names(self) -> list[str]:
+        """Return the name of each tap number."""
+        return list(self._file.taps) or [displayed(Path(self._path).name)]
+
+    def read(self, packets: Packets, timeout_s: float) -> Batch | None:
+        """Return the packets whose time has come."""
+        if self._waiting is None:
+            self._waiting = self._load(packets)
+            if self._waiting is None:
+                return None
+        view, rows = self._waiting
+        if self._speed <= 0:
+            self._waiting = None
+            return view, rows
+        due_ns = self.now_ns()
+        count = int(np.searchsorted(rows.time_ns, due_ns, side="right"))
+        if count == 0:
+            late_s = (int(rows.time_ns[0]) - due_ns) / SECOND_NS / self._speed
+            time.sleep(min(timeout_s, max(late_s, 0.0)))
+            count = int(np.searchsorted(rows.time_ns, self.now_ns(), side="right"))
+        ready = slice_packets(rows, 0, count)
+        rest = slice_packets(rows, count, rows.time_ns.size)
+        self._waiting = (view, rest) if rest.time_ns.size else None
+        return view, ready
+
+    def _load(self, packets: Packets) -> Batch | None:
+        """Return the next batch of the file with its times shifted, None at the last end."""
+        while True:
+            view, count = self._file.read(packets)
+            if count:
+                rows = slice_packets(packets, 0, count)
+                self._start(int(rows.time_ns[0]))
+                rows.time_ns[:] += self._shift_ns
+                self._last_ns = max(self._last_ns, int(rows.time_ns.max()))
+                return view, rows
+            self._played += 1
+            if self._played == self._loops or self._first_ns is None or self._path == "-":
+                return None
+            self._rewind()
+
+    def _start(self, first_ns: int) -> None:
+        if self._first_ns is not None:
+            return
+        self._first_ns = first_ns
+        if self._rebase_ns is not None:
+            self._shift_ns = self._rebase_ns - first_ns
+        self._began_s = time.monotonic()
+
+    def _rewind(self) -> None:
+        """Begin again, after the end by a usual distance between packets."""
+        assert self._first_ns is not None
+        self.close()
+        self._file = CaptureFile(self._path)
+        self._file.__enter__()
+        self._shift_ns = self._last_ns + 1_000 - self._first_ns
+
+    def losses(self) -> dict[int, tuple[int, int]]:
+        """Return nothing: a file loses no packets here."""
+        return {}
+
+    def now_ns(self) -> int:
+        """Return the time in the capture that has come by now."""
+        if self._first_ns is None:
+            return self._rebase_ns or 0
+        if self._speed <= 0:
+            return self._last_ns
+        first_ns = self._first_ns if self._rebase_ns is None else self._rebase_ns
+        return first_ns + int((time.monotonic() - self._began_s) * self._speed * SECOND_NS)
+
+
+def check_replayable(path: str) -> None:
+    """Raise CaptureError for standard input, which has no pace to keep."""
+    if path == "-":
+        raise CaptureError("replay needs a file; for a pipe use `fabricscope live -`")
