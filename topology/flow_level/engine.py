@@ -170,6 +170,11 @@ class FlowRun:
             self._apply(now, [what for _, what in group])
         self.advance(stop_ns)
 
+    def set_fabric(self, what: Sequence[ChannelEvent | RouteChange]) -> None:
+        """Take over what happened to the fabric before this run begins."""
+        if what:
+            self._apply(0.0, list(what))
+
     def cut_window(self, now_ns: float) -> None:
         """Begin another window of `channel_bytes`."""
         self.flush(now_ns)

@@ -136,7 +136,7 @@ def _activate(pairs, queue, flow, now):
     touch(queue, flow)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def touch(queue, flow):
     """Note that `flow` began or ended to send."""
     if not queue.is_touched[flow]:
@@ -145,7 +145,7 @@ def touch(queue, flow):
         queue.sizes[2] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def mark_dirty(queue, channel):
     """Note that the shares of `channel` are to be made again."""
     if not queue.is_dirty[channel]:
@@ -154,7 +154,7 @@ def mark_dirty(queue, channel):
         queue.sizes[3] += 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _end_sending(run, todo, pairs, queue, settings, flow, now):
     """Go on with the flow's next transfer, or stop: the last byte of this one has left."""
     pairs.sent[flow] += run.rate[flow] * (now - pairs.since_ns[flow])
@@ -178,7 +178,7 @@ def _end_sending(run, todo, pairs, queue, settings, flow, now):
     touch(queue, flow)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _arrive(net, run, todo, pairs, queue, way, settings, transfer, now):
     queue.clock[6] += 1
     if not pairs.joins[todo.flow[transfer]]:
@@ -214,7 +214,7 @@ def _wake(net, run, todo, pairs, queue, way, settings, flow, now, timed_out):
     _activate(pairs, queue, flow, now)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _set_rate(run, pairs, queue, settings, flow, rate, now):
     """Let `flow` (settled) send at `rate` from `now` on."""
     run.rate[flow] = rate

@@ -165,7 +165,7 @@ class Paths:
         groups = routes.distance.shape[0]
         keys = attachment[self.source[chosen]].astype(np.int64) * groups
         keys += routes.group[self.destination[chosen]]
-        _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+        first, number = _number(keys)
         class_of[chosen] = number
         sources = self.source[chosen[first]]
         to = routes.group[self.destination[chosen[first]]].astype(np.int64)
@@ -212,3 +212,12 @@ class Paths:
             key = tuple(routes.target[up[self.state.withdrawn[up] == 0]].tolist())
             result[device] = numbers.setdefault(key, len(numbers))
         return result
+
+
+def _number(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where each distinct key first occurs, and each key's number."""
+    place = np.full(int(keys.max(initial=-1)) + 1, -1, np.int64)
+    place[keys[::-1]] = np.arange(len(keys))[::-1]
+    used = place >= 0
+    number = np.cumsum(used) - 1
+    return place[used], number[keys]

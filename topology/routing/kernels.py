@@ -86,7 +86,7 @@ def remainder(value, count):
     return np.int64(value % np.uint64(count))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def choose_channel(routes, state, seeds, device, destination, flow_hash):
     """Return the channel (int64) that `device` sends a flow to `destination` on; -1: none left.
 
@@ -123,7 +123,7 @@ def choose_channel(routes, state, seeds, device, destination, flow_hash):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _choose_uplink(routes, state, device, destination, value):
     """Return the channel that endpoint `device` sends to `destination` on, -1 for none."""
     same_server = routes.server[device] >= 0 and routes.server[device] == routes.server[destination]
@@ -159,7 +159,7 @@ def _choose_uplink(routes, state, device, destination, value):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _find_downlink(routes, state, switch, destination):
     """Return the channel from `switch` to the endpoint that hangs on it, -1 for none."""
     for place in range(routes.uplink_start[destination], routes.uplink_start[destination + 1]):
@@ -169,7 +169,7 @@ def _find_downlink(routes, state, switch, destination):
     return np.int64(-1)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def trace_path(routes, state, seeds, source, destination, flow_hash, paths, row):
     """Fill a row of `paths` with a flow's channels, -1 behind the last; return how many.
 

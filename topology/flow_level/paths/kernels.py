@@ -9,7 +9,7 @@ from numba import njit
 from fabricscope.topology.routing.kernels import mix, trace_path
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def settle(run, pairs, flow, now):
     """Account for what `flow` has sent since its rate was last set."""
     passed = now - pairs.since_ns[flow]

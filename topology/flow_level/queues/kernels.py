@@ -11,7 +11,7 @@ from numba import njit
 _HEAP = -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def push_event(queue, time_ns, code):
     """Add an event; the caller has made sure that there is room in the heap."""
     lanes, room = queue.lane_ns.shape
@@ -40,7 +40,7 @@ def push_event(queue, time_ns, code):
     queue.event_code[place] = code
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def next_event(queue):
     """Return the lane of the first event (-1: the heap), and its time (inf: there is none)."""
     first = np.int64(_HEAP)
@@ -52,7 +52,7 @@ def next_event(queue):
     return first, time_ns
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def event_code(queue, lane):
     """Return the code of the first event of `lane`."""
     if lane == _HEAP:
@@ -60,7 +60,7 @@ def event_code(queue, lane):
     return queue.lane_code[lane, queue.lane_end[lane, 0] & (queue.lane_ns.shape[1] - 1)]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def drop_event(queue, lane):
     """Take the first event of `lane` off."""
     if lane != _HEAP:
@@ -92,7 +92,7 @@ def drop_event(queue, lane):
     queue.event_code[place] = code
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def set_finish(queue, flow, finish_ns):
     """Put `flow` into the heap, or move it, so that it ends at `finish_ns`."""
     before = queue.finish_ns[flow]
@@ -127,7 +127,7 @@ def forget_finish(queue, flow):
         _sink(queue, other, place)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _rise(queue, flow, place):
     key = queue.finish_ns[flow]
     while place > 0:
@@ -142,7 +142,7 @@ def _rise(queue, flow, place):
     queue.place[flow] = place
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _sink(queue, flow, place):
     key = queue.finish_ns[flow]
     size = queue.sizes[0]

@@ -79,7 +79,7 @@ def _remove(run, slot, head):
         run.previous[after] = before
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def limits_others(net, run, flow):
     """Return whether another flow could go faster if `flow` did not send."""
     for hop in range(net.entries.shape[1]):
@@ -97,7 +97,7 @@ def limits_others(net, run, flow):
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _used(net, run, channel):
     """Return the bytes/ns that active flows send into `channel`."""
     used = run.used[channel]
@@ -106,7 +106,7 @@ def _used(net, run, channel):
     return used
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def start_alone(net, run, flow):
     """Give the linked `flow` (rate 0) what is free on its path, if that is its max-min share.
 
@@ -155,7 +155,7 @@ def start_alone(net, run, flow):
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _is_fastest(net, run, channel, rate):
     """Return whether no flow on `channel` is faster than `rate`; False if that takes long."""
     if net.channel_start[channel] != net.channel_start[channel + 1] or run.members[channel] > 16:
@@ -304,7 +304,7 @@ def _drop_parked(net, run, work, flows):
     return left
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def share_of(net, run, work, channel):
     """Return what each flow on `channel` that has no rate yet could get; -1 if there is none."""
     weight = work.weight[channel]
@@ -319,7 +319,7 @@ def share_of(net, run, work, channel):
     return max(net.capacity[channel] - used, 0.0) / weight
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _freeze(net, run, work, flow, rate, channel):
     """Fix the rate of `flow`, limited by `channel`; return 1, or 0 if it was fixed before."""
     if work.rate[flow] >= 0.0:
@@ -348,7 +348,7 @@ def _freeze(net, run, work, flow, rate, channel):
     return 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def push_share(work, size, share, channel):
     """Add a channel to the heap of shares; return its new size."""
     place = size
@@ -364,7 +364,7 @@ def push_share(work, size, share, channel):
     return size + 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def drop_share(work, size):
     """Take the top off the heap of shares; return its new size."""
     size -= 1
@@ -373,7 +373,7 @@ def drop_share(work, size):
     return size
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def replace_share(work, size, share, channel):
     """Put an entry in the place of the top of a heap of `size`, and sift it down."""
     place = 0

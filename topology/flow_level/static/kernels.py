@@ -24,6 +24,8 @@ def share_all(net, run, work, source, destination):
     start = np.zeros(channels + classes + 1, np.int64)
     rates = np.full(flows, -1.0)
     work.weight[:] = 0.0
+    # A byte a flow stays in the cache where its rate would not.
+    fixed = np.zeros(flows, np.uint8)
     left = 0
     for flow in range(flows):
         if net.entries[flow, 0] < 0:
@@ -44,6 +46,7 @@ def share_all(net, run, work, source, destination):
     place_of = start[:-1].copy()
     for flow in range(flows):
         if rates[flow] >= 0.0:
+            fixed[flow] = 1
             continue
         for hop in range(hops):
             channel = net.entries[flow, hop]
@@ -74,22 +77,23 @@ def share_all(net, run, work, source, destination):
             replace_share(work, size, share, channel)
             continue
         size = drop_share(work, size)
-        left -= _freeze_all(net, run, work, rates, members, start, channel, share)
+        left -= _freeze_all(net, run, work, rates, fixed, members, start, channel, share)
         for place in range(net.channel_start[channel], net.channel_start[channel + 1]):
             head = channels + net.channel_classes[place]
-            left -= _freeze_all(net, run, work, rates, members, start, head, share)
+            left -= _freeze_all(net, run, work, rates, fixed, members, start, head, share)
     return rates
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _freeze_all(net, run, work, rates, members, start, head, rate):
+def _freeze_all(net, run, work, rates, fixed, members, start, head, rate):
     """Fix the rates of the flows on a channel or in a class; return how many that were."""
     frozen = 0
     for place in range(start[head], start[head + 1]):
         flow = members[place]
-        if rates[flow] >= 0.0:
+        if fixed[flow]:
             continue
         rates[flow] = rate
+        fixed[flow] = 1
         frozen += 1
         for hop in range(net.entries.shape[1]):
             channel = net.entries[flow, hop]
