@@ -34,6 +34,9 @@ DEFINITIONS: Final[tuple[tuple[str, str], ...]] = (
      "sizes. Both in bits per second; nccl-tests print bytes per second."),
     ("Communication share", "Part of the time from the first step to the end of the last during "
      "which some collective was under way. What of it overlaps with computation costs nothing."),
+    ("MMR, JFI", "Of parallel paths: the busiest one's bytes over the mean of all, and Jain's "
+     "fairness index. Random hashing of few flows is unequal too, so the ratio is judged against "
+     "what the same flows give by chance, not against 1."),
     ("Overlap", "At most: the part of a step's communication before the step's last operation "
      "begins, when ranks may still compute what later ones carry. From then on it is exposed. "
      "Whether they do compute, no packet tells."),

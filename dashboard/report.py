@@ -31,6 +31,7 @@ from fabricscope.dashboard.figures.matrix import draw_traffic_matrix
 from fabricscope.dashboard.figures.palette import DARK, LIGHT
 from fabricscope.dashboard.figures.ranks import draw_ranks
 from fabricscope.dashboard.figures.timeline import draw_events, draw_throughput
+from fabricscope.dashboard.paths import PATHS, describe_spread, list_paths
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.quantities import format_count, format_duration, format_ratio
 from fabricscope.dashboard.summary import (
@@ -215,12 +216,14 @@ def build_sections(document: Document) -> list[Section]:
                 Panel("sizes", "Packet sizes", draw_packet_sizes(spread["packet_size_bytes"])),
             ),
             _some_tables(
+                build_table("paths", "Parallel paths", PATHS, list_paths(document), ROWS_LIMIT),
                 build_table("flows", "Flows", FLOWS, flows, ROWS_LIMIT, document["flows_total"]),
                 build_table(
                     "neighbours", "LLDP neighbours", NEIGHBOURS, document["neighbours"], ROWS_LIMIT
                 ),
                 build_table("taps", "Taps", TAPS, taps if len(taps) > 1 else [], ROWS_LIMIT),
             ),
+            footnote=describe_spread(document),
         ),
     ]
     return [section for section in sections if section.panels or section.tables]
