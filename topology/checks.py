@@ -207,7 +207,7 @@ def _describe_bisection(bisection: Bisection) -> Check:
     bound = "" if bisection.exact else "at most "
     ratio = bisection.full_gbps / bisection.gbps if bisection.gbps else float("inf")
     text = (
-        f"{bound}{bisection.gbps / 1000:,.4g} Tb/s of {bisection.full_gbps / 1000:,.4g} Tb/s "
+        f"{bound}{_tbps(bisection.gbps)} of {_tbps(bisection.full_gbps)} Tb/s "
         f"({bisection.share * 100:.0f} %)"
     )
     if not bisection.gbps:
@@ -215,6 +215,10 @@ def _describe_bisection(bisection: Bisection) -> Check:
     if bisection.share < 0.995:
         return Check("bisection", "notice", f"{text}: oversubscribed {ratio:.3g}:1")
     return Check("bisection", "ok", f"{text}: not oversubscribed")
+
+
+def _tbps(gbps: float) -> str:
+    return f"{gbps / 1000:,.0f}" if gbps >= 1e6 else f"{gbps / 1000:.4g}"
 
 
 def _check_endpoints(fabric: Fabric, graph: SwitchGraph) -> Check:

@@ -12,7 +12,7 @@ __all__ = ["EcmpWidth", "find_ecmp_widths"]
 
 _CHUNK: Final = 1 << 21
 """Most entries of an array of destinations x bundles."""
-_WORK_LIMIT: Final = 3 << 25
+_WORK_LIMIT: Final = 1 << 25
 """Most entries in all; with more, evenly spread destinations stand for the rest."""
 
 

@@ -48,6 +48,16 @@ def test_a_file_is_compared_with_the_plan_that_is_named(tmp_path: Path) -> None:
     assert "cabling       missing cables: leaf1-spine1" in _printed(console)
 
 
+def test_a_file_cannot_name_another_file_as_its_plan(tmp_path: Path) -> None:
+    path = tmp_path / "fabric.toml"
+    fabric = build("leaf-spine:1x1x1")
+    write_fabric(Fabric("x", fabric.devices, fabric.links, "/dev/zero"), path)
+    with pytest.raises(FabricError, match="plan: '/dev/zero' is neither a short form"):
+        show(str(path), "", "", "", _console())
+    with pytest.raises(FabricError, match="--plan: '/dev/zero' is neither"):
+        import_file(str(path), "-", "", "", "/dev/zero", _console())
+
+
 def test_import_keeps_the_plan_and_takes_the_rate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

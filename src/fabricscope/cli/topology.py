@@ -77,7 +77,7 @@ def show(source: str, plan: str, rate: str, report: str, console: Console) -> No
 
 def make(spec: str, out: str, form: str, console: Console) -> None:
     """Build the fabric `spec` and write it to `out`; - is standard output. Raises FabricError."""
-    if not (spec in PRESETS or spec.partition(":")[0] in KINDS):
+    if not _is_short(spec):
         raise FabricError(
             f"{spec!r} is no fabric that can be built; see `fabricscope topology list`, or use "
             "`topology import` for a file"
@@ -94,7 +94,7 @@ def import_file(source: str, out: str, form: str, rate: str, plan: str, console:
     imported = read_fabric(Path(source), _parse_rate(rate), form)
     fabric = imported.fabric
     if plan:
-        build(plan)
+        _build_plan("--plan", plan)
         fabric = Fabric(fabric.name, fabric.devices, fabric.links, plan)
     _write(fabric, out, "toml", console, (*imported.faults, *imported.notes), source)
 
@@ -127,7 +127,7 @@ def list_known(console: Console) -> None:
 
 def _load(source: str, rate: str) -> Imported:
     """Return the fabric of a short form, preset or file."""
-    if source in PRESETS or source.partition(":")[0] in KINDS or not Path(source).exists():
+    if _is_short(source) or not Path(source).exists():
         return Imported(build(source))
     return read_fabric(Path(source), _parse_rate(rate))
 
@@ -140,7 +140,20 @@ def _find_plan(source: str, fabric: Fabric, plan: str) -> Fabric | None:
     """Return what the fabric should be like; None when it is what the builder just made."""
     if plan:
         return build(plan)
-    return build(fabric.plan) if fabric.plan and Path(source).exists() else None
+    if not fabric.plan or _is_short(source):
+        return None
+    return _build_plan(f"{source}: plan", fabric.plan)
+
+
+def _build_plan(where: str, plan: str) -> Fabric:
+    """Return the plan that a file holds: never a path, which a file must not make us open."""
+    if not _is_short(plan):
+        raise FabricError(f"{where}: {plan[:80]!r} is neither a short form nor a preset's name")
+    return build(plan)
+
+
+def _is_short(text: str) -> bool:
+    return text in PRESETS or text.partition(":")[0] in KINDS
 
 
 def _write(
