@@ -36,7 +36,8 @@ def build_clos(
     """Return three tiers: leaves and spines fully cabled in each pod, spines to cores by place.
 
     leaves, spines: in each pod; hosts: below each leaf; cores: in all. The spine at place s of
-    every pod reaches the cores s * cores / spines and on (RFC 7938, section 3.2.1, in planes).
+    every pod reaches the cores s * cores / spines and on: spine planes, as in A. Andreyev,
+    Introducing Data Center Fabric, the Next-Generation Facebook Data Center Network, 2014.
     Raises FabricError when the cores cannot be shared out evenly.
     """
     if cores % spines:

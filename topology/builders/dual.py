@@ -37,8 +37,7 @@ def build_dual_plane(
 
     A group is `hosts` endpoints with one leaf in each plane: leaf `planes` * g + p is that of
     group g in plane p, and spines p * `spines` and on are in plane p. The rate is that of one port.
-    Source: Alibaba HPN, A Data Center Network for Large Language Model Training, SIGCOMM 2024,
-    section 4.
+    Source: Alibaba HPN: A Data Center Network for Large Language Model Training, SIGCOMM 2024.
     """
     devices = groups * (hosts + planes) + planes * spines
     check_size(name, devices, planes * groups * (hosts + spines * hardware.links))

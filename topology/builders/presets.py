@@ -37,8 +37,8 @@ PRESETS: Final[dict[str, Preset]] = {
         "dual-plane:32x12x8@1200G,planes=3,endpoint=gpu,uplink=800G,host_length=1,forwarding=100ns",
         "256 Grace Hopper on NVLink: 96 first-level and 36 second-level NVLink switches",
         "NVIDIA DGX GH200 technical white paper: 18 NVLinks of 200 Gb/s a GPU, six to each of its "
-        "chassis' three switches; a fibre of four NVLinks from there to each of twelve switches "
-        "of the second level",
+        "chassis' three switches; 96 switches in the first and 36 in the second level. That each "
+        "of the first reaches twelve of the second, four NVLinks a fibre, is inferred from these",
     ),
     "pod-512": Preset(
         "rail:32x8x8@400G,units=2,links=4,host_length=10",
