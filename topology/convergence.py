@@ -7,6 +7,7 @@ flow_convergence.py.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -134,18 +135,18 @@ def _find_waits(situation: Situation, plan: Plan) -> Iterator[_Wait]:
     outages = find_outages(situation, plan.changes)
     edges = set(routes.target[routes.uplinks].tolist())
     for device in sorted(edges & outages.bad.keys()):
-        columns = np.stack(
-            [
-                outages.bad[device].astype(np.float64),
-                outages.hopeless[device].astype(np.float64),
-                outages.lost_share[device],
-                outages.role[device].astype(np.float64),
-            ]
+        places = np.flatnonzero(outages.bad[device])
+        kinds = Counter(
+            zip(
+                outages.bad[device][places].tolist(),
+                outages.hopeless[device][places].tolist(),
+                outages.lost_share[device][places].tolist(),
+                outages.role[device][places].tolist(),
+                strict=True,
+            )
         )
-        kinds, counts = np.unique(columns[:, outages.bad[device] > 0], axis=1, return_counts=True)
-        for (bad, hopeless, share, role), pairs in zip(kinds.T, counts.tolist(), strict=True):
-            times = outages.times
-            yield _Wait(times[int(bad)], times[int(hopeless)], float(share), int(role), pairs)
+        for (bad, hopeless, share, role), pairs in kinds.items():
+            yield _Wait(outages.times[bad], outages.times[hopeless], share, role, pairs)
     yield from _find_access_waits(situation, plan)
 
 

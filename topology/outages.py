@@ -82,6 +82,7 @@ class _Outages:
             else:
                 self.excluded.setdefault(device, {})[channel, group] = number
         self.rows: dict[int, RowRoutes] = {}
+        self.watched: dict[int, set[int]] = {}
         self.bad: dict[int, NDArray[np.int64]] = {}
         self.hopeless: dict[int, NDArray[np.int64]] = {}
         self.lost: dict[int, NDArray[np.float64]] = {}
@@ -89,18 +90,29 @@ class _Outages:
         self.memo: dict[tuple[int, tuple[int, ...]], tuple[int, int]] = {}
 
     def find(self) -> OutageMap:
-        own = {int(self.source[c]) for c in (*self.dead, *self.withdrawn)} | set(self.excluded)
-        waiting = {device for device in own if self.routes.row[device] >= 0}
         self.take_downlinks()
+        for channel in (*self.dead, *self.withdrawn):
+            self.watch(channel)
+        for device, told in self.excluded.items():
+            self.watched.setdefault(device, set()).update(channel for channel, _ in told)
         farthest = int(
             np.max(self.routes.distance, where=self.routes.distance < _UNREACHABLE, initial=0)
         )
+        spread: set[int] = set()
         for distance in range(farthest + 1):
-            for device in list(self.bad):
-                waiting |= {int(self.source[c]) for c in self.feeding.into(device)}
-            for device in sorted(waiting):
+            for device in self.bad.keys() - spread:
+                spread.add(device)
+                for channel in self.feeding.into(device):
+                    self.watch(channel)
+            for device in sorted(self.watched):
                 self.work_out(device, distance)
         return OutageMap(self.bad, self.hopeless, self.lost, self.role, self.table.times)
+
+    def watch(self, channel: int) -> None:
+        """Remember a switch's channel that may lead nowhere."""
+        device = int(self.source[channel])
+        if self.routes.row[device] >= 0:
+            self.watched.setdefault(device, set()).add(channel)
 
     def take_downlinks(self) -> None:
         """Mark switches that cannot reach an endpoint of their own, where it is a whole group."""
@@ -129,45 +141,45 @@ class _Outages:
         if device not in self.rows:
             self.rows[device] = RowRoutes(self.routes, device)
         row = self.rows[device]
+        excluded = self.excluded.get(device, {})
         level = self.routes.distance[:, self.routes.row[device]] == distance
-        here = level[row.groups]
-        if not here.any():
-            return
-        size = len(row.channels)
-        dead, bad, hopeless, gone = (np.zeros(size, np.int64) for _ in range(4))
-        lost = np.zeros(size)
-        role = np.zeros(size, np.uint8)
-        for channel in np.unique(row.channels[here]).tolist():
-            over = row.channels == channel
-            peer = int(self.routes.target[channel])
-            gone[over] = self.withdrawn.get(channel, 0)
-            dead[over] = self.dead.get(channel, 0)
-            if peer in self.bad:
-                bad[over] = self.bad[peer][row.groups[over]]
-                hopeless[over] = self.hopeless[peer][row.groups[over]]
-                lost[over] = self.lost[peer][row.groups[over]]
-                passed_on = self.role[peer][row.groups[over]]
-                role[over] = np.where(hopeless[over] > 0, REMOTE, passed_on)
-            if channel in self.dead:
-                lost[over] = self.dead_at_first(channel)
-                role[over] = LOCAL
-        told = np.zeros(size, np.int64)
-        for (channel, group), number in self.excluded.get(device, {}).items():
-            told[(row.channels == channel) & (row.groups == group)] = number
-        concerned = np.flatnonzero(here & ((dead | bad | gone | told) > 0))
-        share = np.bincount(row.groups, lost, row.count) / np.maximum(row.members, 1)
         parts: dict[int, list[int]] = {}
-        for place, group in zip(concerned.tolist(), row.groups[concerned].tolist(), strict=True):
-            parts.setdefault(group, []).append(place)
-        for group, places in parts.items():
-            key = tuple(
-                int(column[place]) for place in places
-                for column in (dead, bad, hopeless, gone, told)
-            )  # fmt: skip
-            found = self.combine(int(row.members[group]), key)
+        shares: dict[int, float] = {}
+        roles: dict[int, int] = {}
+        for channel in sorted(self.watched[device]):
+            peer = int(self.routes.target[channel])
+            dead, gone = self.dead.get(channel, 0), self.withdrawn.get(channel, 0)
+            lost_here = self.dead_at_first(channel) if dead else 0.0
+            groups = row.used_for(channel)
+            groups = groups[level[groups]]
+            below = self.look_below(peer, groups)
+            for group, bad, hopeless, lost, role in zip(groups.tolist(), *below, strict=True):
+                told = excluded.get((channel, group), 0)
+                if not (dead or gone or bad or told):
+                    continue
+                parts.setdefault(group, []).extend((dead, bad, hopeless, gone, told))
+                shares[group] = shares.get(group, 0.0) + max(lost_here, lost)
+                own = LOCAL if dead else REMOTE if hopeless else role
+                roles[group] = roles.get(group, 0) | own
+        for group, key in parts.items():
+            members = int(row.members[group])
+            found = self.combine(members, tuple(key))
             if any(found):
-                roles = int(np.bitwise_or.reduce(role[places]))
-                self.mark(device, group, found, float(share[group]), roles)
+                self.mark(device, group, found, shares[group] / members, roles[group])
+
+    def look_below(
+        self, peer: int, groups: NDArray[np.int64]
+    ) -> tuple[list[int], list[int], list[float], list[int]]:
+        """Return what is known of the next switch: (bad, hopeless, lost share, role) by group."""
+        if peer not in self.bad:
+            nothing = [0] * len(groups)
+            return nothing, nothing, [0.0] * len(groups), nothing
+        return (
+            self.bad[peer][groups].tolist(),
+            self.hopeless[peer][groups].tolist(),
+            self.lost[peer][groups].tolist(),
+            self.role[peer][groups].tolist(),
+        )
 
     def dead_at_first(self, channel: int) -> float:
         """Return 1 for a channel that the first failure kills, else 0."""

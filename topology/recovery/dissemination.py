@@ -70,23 +70,28 @@ class _Belief:
         self.row = RowRoutes(situation.routes, device)
         self.down: set[int] = set()
         self.told = np.zeros(len(self.row.channels), np.bool_)
-        self.alive = self.row.members > 0
+        self.usable = np.ones(len(self.row.channels), np.bool_)
+        self.left = self.row.members.copy()
 
     def update(self, channel: int, groups: NDArray[np.int64], up: bool) -> NDArray[np.int64]:
         """Note the news; return the groups that lost their last next hop, or have one again."""
-        row = self.row
+        places = self.row.places(channel)
         if len(groups):
-            self.told[(row.channels == channel) & np.isin(row.groups, groups)] = not up
+            wanted = np.zeros(self.row.count, np.bool_)
+            wanted[groups] = True
+            self.told[places[wanted[self.row.groups[places]]]] = not up
         elif up:
             self.down.discard(channel)
         else:
             self.down.add(channel)
-        usable = ~self.told
-        for dead in self.down:
-            usable &= row.channels != dead
-        before = self.alive
-        self.alive = np.bincount(row.groups[usable], minlength=row.count) > 0
-        return np.flatnonzero(before != self.alive)
+        before = self.usable[places]
+        usable = ~self.told[places] & (channel not in self.down)
+        self.usable[places] = usable
+        concerned = self.row.groups[places]  # each group once
+        had = self.left[concerned]
+        self.left[concerned] += usable.astype(np.int64) - before
+        changed: NDArray[np.int64] = concerned[(had > 0) != (self.left[concerned] > 0)]
+        return changed
 
 
 class _Spread:
@@ -164,9 +169,12 @@ class _Spread:
         """Send what was lost (or is back) to the devices that use this one for it."""
         device = news.device
         ready_ns: float | None = None
+        lost = np.zeros(self.situation.routes.distance.shape[0], np.bool_)
+        lost[groups] = True
         for channel in self.feeding.into(device):
             upstream = int(self.situation.fabric.channels.source[channel])
-            theirs = np.intersect1d(self.belief(upstream).row.used_for(channel), groups)
+            theirs = self.belief(upstream).row.used_for(channel)
+            theirs = theirs[lost[theirs]]
             if not len(theirs):
                 continue
             if ready_ns is None:

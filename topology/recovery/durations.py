@@ -29,7 +29,10 @@ class Duration(NamedTuple):
         """Return one value."""
         if self.low_ns == self.high_ns:
             return self.low_ns
-        return float(self.draw_many(rng, 1)[0])
+        above = rng.random() < 0.5
+        low, high = (self.median_ns, self.high_ns) if above else (self.low_ns, self.median_ns)
+        share = float(rng.random())
+        return float(low * (high / low) ** share) if low > 0 else share * high
 
     def draw_many(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         """Return (count) values."""

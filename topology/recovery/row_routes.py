@@ -12,6 +12,7 @@ class RowRoutes:
     """The next hops of one switch.
 
     channels, groups: (entries) channel and destination group of each, as `Routes` orders them.
+    members: (groups) next hops of each group.
     """
 
     def __init__(self, routes: Routes, device: int) -> None:
@@ -22,10 +23,17 @@ class RowRoutes:
         self.channels = routes.channels[bounds[0] : bounds[-1]]
         self.members = np.diff(bounds)
         self.groups = np.repeat(np.arange(self.count), self.members)
+        self._places: dict[int, NDArray[np.int64]] = {}
+
+    def places(self, channel: int) -> NDArray[np.int64]:
+        """Return where `channel` stands among the entries, once for each of its groups."""
+        if channel not in self._places:
+            self._places[channel] = np.flatnonzero(self.channels == channel)
+        return self._places[channel]
 
     def used_for(self, channel: int) -> NDArray[np.int64]:
         """Return the groups that the switch uses `channel` for, ascending."""
-        groups: NDArray[np.int64] = self.groups[self.channels == channel]
+        groups: NDArray[np.int64] = self.groups[self.places(channel)]
         return groups
 
 
