@@ -37,7 +37,7 @@ FAULTS: Final = (
     "loss", "loss_before", "tail_loss", "ce", "reorder", "pause", "slow_rank", "slow_link",
 )  # fmt: skip
 SNAPLENS: Final = (128, 96, 64)
-PACKETS_WANTED: Final = 150_000
+PACKETS_WANTED: Final = 100_000
 """A capture has as many iterations as fit into this, at least 2 and at most 8."""
 
 MTU: Final = 4096
