@@ -312,8 +312,8 @@ def _overlap_facts(overlap: Mapping[str, Any]) -> list[Total]:
     share, exposed_ms = overlap.get("overlappable_share"), overlap.get("exposed_ms")
     if share is None or exposed_ms is None:
         return []
-    note = f"of communication; {format_duration(exposed_ms / 1e3)} a step exposed"
-    return [Total("Overlap", f"at most {format_share(share)}", note)]
+    note = f"of communication at most; {format_duration(exposed_ms / 1e3)} a step exposed"
+    return [Total("Overlap", format_share(share), note)]
 
 
 def _checkpoint_facts(checkpoints: Sequence[Mapping[str, Any]]) -> list[Total]:

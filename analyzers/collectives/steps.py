@@ -91,6 +91,12 @@ def job_entry(
     starts = [span[0] for span in spans]
     lengths = [(later - earlier) / 1e6 for earlier, later in pairwise(starts)]
     middle = float(np.median(lengths)) if lengths else 0.0
+    overlap = overlap_of(events, collectives, [(a, b) for a, b, _ in spans], rtt_ns)
+    share = _share(collectives, spans)
+    if overlap is not None and overlap["overlappable_share"] is not None:
+        # Between the buckets of one operation nobody sends.
+        busy, quiet = overlap["communication_ms"], overlap["quiet_ms"]
+        share = round(busy / max(busy + quiet, 1e-9), 4)
     main = max(collectives, key=lambda c: len(c.segments) * c.size_bytes)
     return {
         "ranks": [events.ranks[rank] for rank in main.order],
@@ -99,8 +105,8 @@ def job_entry(
         "step_ms": quantiles(lengths),
         "step_jitter_ms": round(float(np.std(lengths)), 4) if lengths else None,
         "step_bytes": round(float(np.median([span[2] for span in spans]))) if spans else 0,
-        "communication_share": _share(collectives, spans),
-        "overlap": overlap_of(events, collectives, [(a, b) for a, b, _ in spans], rtt_ns),
+        "communication_share": share,
+        "overlap": overlap,
         "parallelism": parallelism_of(collectives),
         "checkpoints": checkpoints_of(traffic, events, [(a, b) for a, b, _ in spans]),
         "dataset_reads": reads_of(traffic, events),

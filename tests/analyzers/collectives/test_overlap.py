@@ -32,8 +32,11 @@ def test_buckets_of_a_step(
     )
     steps = spans.reshape(-1, len(buckets), 2)[:-1]
     lengths = steps[:, :, 1] - steps[:, :, 0]
-    overlap = job_of(tmp_path / "buckets.pcap")["overlap"]
+    job = job_of(tmp_path / "buckets.pcap")
+    overlap = job["overlap"]
     assert overlap["operations_per_step"] == len(buckets)
+    share = np.median(lengths.sum(axis=1)) / 1e6 / job["step_ms"]["p50"]
+    assert job["communication_share"] == pytest.approx(share, rel=0.02)
     expected = np.median(lengths.sum(axis=1)) / 1e6
     assert overlap["communication_ms"] == pytest.approx(expected, rel=0.02)
     exposed = np.median(lengths[:, -1]) / 1e6
