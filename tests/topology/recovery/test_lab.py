@@ -1,4 +1,4 @@
-"""Profile `frr` against every row that was measured on a real fabric of 2 spines, 3 leaves, 3 hosts.
+"""Profile `frr` against every row that was measured on a real fabric (2 spines, 3 leaves, 3 hosts).
 
 Times in ms. A row with a range must take in the simulated median; a row of which only the median
 is known must lie among the simulated cases, with a simulated median within 15 % of it. Local rows
