@@ -191,6 +191,15 @@ class DeltaStore:
             reach_ns *= 8
         return None
 
+    def scan(self, place: str) -> pl.LazyFrame:
+        """Return a Delta table as a lazy frame, for queries of one's own."""
+        files = self.files(place)
+        if files is None or files.is_empty():
+            return pl.LazyFrame(schema=schema_of(place.split(".")[0]))
+        paths = [str(self.root / place / path) for path in files["path"]]
+        schema = schema_of(place.split(".")[0])
+        return pl.scan_parquet(paths, missing_columns="insert", schema=schema)
+
     def files(self, place: str) -> pl.DataFrame | None:
         """Return the files of a Delta table with sizes and statistics, None if there is none."""
         delta = self._open(place)

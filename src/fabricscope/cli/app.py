@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from fabricscope import __version__
+from fabricscope.cli.live_commands import register as register_live
 from fabricscope.cli.topology_commands import topology_app
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.errors import FabricscopeError
@@ -307,6 +308,7 @@ def simulate(
 
 
 app.add_typer(topology_app, name="topology")
+register_live(app)
 
 
 @app.command()

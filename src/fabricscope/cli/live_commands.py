@@ -1,0 +1,161 @@
+"""The commands that watch a running fabric, and those of the store, without what they need."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["register", "store_app"]
+
+_STORE = typer.Option(metavar="DIR", help="Where samples are kept; empty: nowhere.")
+_NAME = typer.Option("--collector", metavar="NAME", help="Name in the store; empty: the host's.")
+_RATE = typer.Option(metavar="GBPS", help="Rate of the hosts' links, for their utilization.")
+_KEEP = typer.Option(metavar="TIME", help="How long seconds are kept, as 30d or 12h.")
+_SIZE = typer.Option(metavar="SIZE", help="Most that the store may take, as 20G.")
+_SECONDS = typer.Option("--duration", metavar="S", help="End after so many seconds; 0: never.")
+_QUIET = typer.Option("--quiet", "-q", help="No terminal view.")
+_DIRECTORY = typer.Argument(metavar="STORE", help="The store's directory.")
+
+
+def live(
+    capture: Annotated[
+        str, typer.Argument(metavar="[-]", help="- to read a capture from standard input.")
+    ] = "",
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IF", help="Mirror port of this host; may be repeated."),
+    ] = None,
+    filter: Annotated[
+        str, typer.Option(metavar="EXPRESSION", help="What the kernel lets through, as tcpdump.")
+    ] = "",
+    store: Annotated[str, _STORE] = "",
+    collector: Annotated[str, _NAME] = "",
+    link_rate: Annotated[float, _RATE] = 100.0,
+    keep: Annotated[str, _KEEP] = "30d",
+    max_size: Annotated[str, _SIZE] = "",
+    user: Annotated[
+        str, typer.Option(metavar="NAME", help="Become this user once the ports are open.")
+    ] = "",
+    ring: Annotated[int, typer.Option(metavar="MIB", help="Memory of each port's ring.")] = 128,
+    hardware_time: Annotated[
+        bool, typer.Option("--hardware-time", help="Take the network card's timestamps.")
+    ] = False,
+    duration: Annotated[float, _SECONDS] = 0.0,
+    quiet: Annotated[bool, _QUIET] = False,
+) -> None:
+    """Watch mirror ports: rates, drops, links by health, jobs and their bus bandwidth."""
+    from fabricscope.cli.live import LiveRequest, run_live
+
+    run_live(
+        LiveRequest(
+            capture=capture,
+            interfaces=tuple(interface or ()),
+            filter=filter,
+            store=store,
+            collector=collector,
+            link_rate_gbps=link_rate,
+            keep=keep,
+            max_size=max_size,
+            user=user,
+            ring_mib=ring,
+            hardware_time=hardware_time,
+            duration_s=duration,
+            quiet=quiet,
+        )
+    )
+
+
+def replay(
+    capture: Annotated[str, typer.Argument(metavar="CAPTURE", help="Capture file.")],
+    speed: Annotated[
+        float, typer.Option(metavar="X", help="Times its own pace; 0: as fast as possible.")
+    ] = 1.0,
+    loops: Annotated[
+        int, typer.Option(metavar="N", help="How often it is played; 0: for ever.")
+    ] = 1,
+    original_time: Annotated[
+        bool, typer.Option("--original-time", help="Keep its times; else it begins now.")
+    ] = False,
+    store: Annotated[str, _STORE] = "",
+    collector: Annotated[str, _NAME] = "",
+    link_rate: Annotated[float, _RATE] = 100.0,
+    keep: Annotated[str, _KEEP] = "30d",
+    max_size: Annotated[str, _SIZE] = "",
+    duration: Annotated[float, _SECONDS] = 0.0,
+    quiet: Annotated[bool, _QUIET] = False,
+) -> None:
+    """Run a capture through the live pipeline at its own pace."""
+    from fabricscope.cli.live import LiveRequest, run_replay
+
+    run_replay(
+        LiveRequest(
+            capture=capture,
+            store=store,
+            collector=collector,
+            link_rate_gbps=link_rate,
+            keep=keep,
+            max_size=max_size,
+            duration_s=duration,
+            quiet=quiet,
+        ),
+        speed,
+        loops,
+        original_time,
+    )
+
+
+store_app = typer.Typer(help="What collectors kept: size, upkeep, export.", no_args_is_help=True)
+
+
+@store_app.command("info")
+def store_info(store: Annotated[str, _DIRECTORY]) -> None:
+    """List the tables of a store with their rows, files, size and span."""
+    from rich.console import Console
+
+    from fabricscope.cli.store import print_info
+
+    print_info(store, Console())
+
+
+@store_app.command("compact")
+def store_compact(store: Annotated[str, _DIRECTORY]) -> None:
+    """Join small files and delete those no longer needed."""
+    from rich.console import Console
+
+    from fabricscope.cli.store import compact
+
+    compact(store, Console())
+
+
+@store_app.command("export")
+def store_export(
+    store: Annotated[str, _DIRECTORY],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Table, as `info` lists them.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="File: .csv, .parquet or .json.")],
+) -> None:
+    """Write a table to a CSV, Parquet or JSON-lines file."""
+    from rich.console import Console
+
+    from fabricscope.cli.store import export
+
+    export(store, table, out, Console())
+
+
+@store_app.command("query")
+def store_query(
+    store: Annotated[str, _DIRECTORY],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="SELECT over the tables' names.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Answer an SQL SELECT over the tables."""
+    from rich.console import Console
+
+    from fabricscope.cli.store import query
+
+    query(store, sql, csv, Console())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command()(live)
+    app.command()(replay)
+    app.add_typer(store_app, name="store")
