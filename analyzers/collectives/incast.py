@@ -77,16 +77,22 @@ def incast_findings(
 
     captures: the name of the capture of each tap, for the frames.
     """
+    src, dst, names = _hosts(channels)
+    pairs = np.unique(np.stack((dst, src), axis=1)[channels["qp"] >= 0], axis=0)
+    receivers, senders_of = np.unique(pairs[:, 0], return_counts=True)
+    receivers = receivers[senders_of >= MIN_SENDERS]
+    if receivers.size == 0:
+        return []
     over_rdma = channels["qp"][transfers["channel"]] >= 0
     kept = over_rdma & (transfers["kind"] < KIND_CONTROL) & (transfers["bytes"] >= MIN_BYTES)
     own = transfers[kept]
     if own.size == 0:
         return []
-    messages, names = _messages(channels, own)
+    messages = _messages(channels, own, src, dst)
     window_ns = _window_ns(queue_pairs.queue_pairs, messages.slot)
     line_gbps = _line_rate(messages)
     findings = []
-    for receiver in np.unique(messages.dst).tolist():
+    for receiver in receivers.tolist():
         inbound = messages.of(messages.dst == receiver)
         senders = np.unique(inbound.src)
         if senders.size < MIN_SENDERS:
@@ -100,10 +106,8 @@ def incast_findings(
     return findings
 
 
-def _messages(
-    channels: NDArray[np.void], transfers: NDArray[np.void]
-) -> tuple[_Messages, list[str]]:
-    number = transfers["channel"].astype(np.int64)
+def _hosts(channels: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """Return sender and receiver of each channel by number, and the addresses of the numbers."""
     ends = np.concatenate(
         (
             np.stack((channels["src_hi"], channels["src_lo"]), axis=1),
@@ -113,16 +117,25 @@ def _messages(
     known, host = np.unique(ends, axis=0, return_inverse=True)
     host = host.reshape(-1).astype(np.int64)
     texts = [address_text(hi, lo, infiniband=hi == 0 and lo < 1 << 16) for hi, lo in known.tolist()]
+    return host[: len(channels)], host[len(channels) :], texts
+
+
+def _messages(
+    channels: NDArray[np.void],
+    transfers: NDArray[np.void],
+    src: NDArray[np.int64],
+    dst: NDArray[np.int64],
+) -> _Messages:
+    number = transfers["channel"].astype(np.int64)
     start = transfers["start_ns"].astype(np.int64)
-    messages = _Messages(
-        host[: len(channels)][number],
-        host[len(channels) :][number],
+    return _Messages(
+        src[number],
+        dst[number],
         start,
         np.maximum(transfers["end_ns"].astype(np.int64), start + 1),
         transfers["bytes"].astype(np.float64),
         channels["qp"][number].astype(np.int64),
     )
-    return messages, texts
 
 
 def _window_ns(qps: NDArray[np.void], slots: NDArray[np.int64]) -> int:
