@@ -65,6 +65,9 @@ def _read_link(draft: Draft, link: object, where: str) -> None:
         if name in ("host", "mgmt-net", "macvlan", "dummy") and not draft.knows(name):
             draft.note("links that do not join two nodes of the lab, left out: {}")
             return
+    if pairs[0][0] == pairs[1][0]:
+        draft.note("links from a node to itself, left out: {}")
+        return
     values = link.get("vars")
     values = values if isinstance(values, dict) else {}
     rate_gbps, length_m, optics = (
@@ -79,7 +82,7 @@ def _read_end(draft: Draft, end: object, where: str) -> tuple[str, str]:
     if isinstance(end, dict):
         name, port = end.get("node"), end.get("interface", "")
     else:
-        name, _, port = str(end).rpartition(":")
+        name, _, port = str(end).partition(":")
     return draft.check_name(name, where), str(port)[:200]
 
 

@@ -19,10 +19,10 @@ _KEY: Final = re.compile(
 )
 _TEXT_BLOCK: Final = re.compile(r"[|>][+-]?\d?[+-]?(\s+#.*)?")
 _PLAIN_END: Final = re.compile(r"\s#")
-_FLOW_PLAIN: Final = re.compile(r"[^,\[\]{}\"':]+(?::[^\s,\[\]{}\"':][^,\[\]{}\"':]*)*")
+_FLOW_PLAIN: Final = re.compile(r"(?:[^,\[\]{}\"':#]|:(?![\s,\[\]{}]|$)|(?<=\S)#)+")
 _DOUBLE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SINGLE: Final = re.compile(r"'((?:[^']|'')*)'")
-_OPEN: Final = "has a bracket that does not close on its line"
+_OPEN: Final = "has a bracket that does not close"
 
 
 class _Line(NamedTuple):
@@ -73,6 +73,9 @@ class _Parser:
             self.fail(line, f"is nested more than {_DEEPEST} deep")
         if _is_item(line):
             return self._read_sequence(indent, depth)
+        if line.text[0] in "[{":
+            self.place += 1
+            return self._read_scalar(line.text, line, indent)
         return self._read_mapping(indent, depth)
 
     def _read_sequence(self, indent: int, depth: int) -> list[object]:
@@ -130,6 +133,8 @@ class _Parser:
             return self._read_text_block(indent)
         if text[0] in "&*!%@`":
             self.fail(line, "uses an anchor, alias or tag, which is not read here; write it out")
+        if text[0] in "[{":
+            text = self._join_flow(text, line)
         if text[0] in "[{\"'":
             value, end = self._read_flow_value(text, 0, line, 0)
             rest = text[end:].lstrip()
@@ -137,6 +142,21 @@ class _Parser:
                 self.fail(line, "goes on behind its closing bracket or quote")
             return value
         return _PLAIN_END.split(text, maxsplit=1)[0].strip()
+
+    def _join_flow(self, text: str, line: _Line) -> str:
+        """Return a flow collection whole, with the lines below that it goes on in."""
+        depth = _count_open(text)
+        parts = [text]
+        length = len(text)
+        while depth > 0 and self.place < len(self.lines) and length <= _LINE_LIMIT:
+            below = _PLAIN_END.split(self.lines[self.place].text, maxsplit=1)[0]
+            parts.append(below)
+            depth += _count_open(below)
+            length += len(below)
+            self.place += 1
+        if length > _LINE_LIMIT:
+            self.fail(line, f"goes on for more than {_LINE_LIMIT:,} characters")
+        return " ".join(parts)
 
     def _read_text_block(self, indent: int) -> str:
         texts = []
@@ -199,6 +219,12 @@ class _Parser:
         if place == len(text):
             self.fail(line, _OPEN)
         return place
+
+
+def _count_open(text: str) -> int:
+    """Return how many more brackets open than close, outside quotes."""
+    bare = _SINGLE.sub("", _DOUBLE.sub("", text))
+    return sum(bare.count(one) for one in "[{") - sum(bare.count(one) for one in "]}")
 
 
 def _is_item(line: _Line) -> bool:

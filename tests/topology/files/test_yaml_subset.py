@@ -19,6 +19,7 @@ from fabricscope.topology.files.yaml_subset import parse_yaml
         ("a: 1\n  b: 2", "line 2: 'b: 2' is indented unlike"),
         ("a: " + "[" * 100, "is nested more than 40 deep"),
         ("\n".join(" " * n + "a:" for n in range(100)), "is nested more than 40 deep"),
+        ("a: [" + "\n  b," * 9_000, "goes on for more than 10,000 characters"),
         ("a" * 20_000, "is longer than 10,000 characters"),
     ],
 )
@@ -38,6 +39,12 @@ list:
   -
     - nested
   - plain text: with colon
+over lines:
+  [
+    "a:1", # first
+    {b: 2001:db8::1/64,
+     c: d#e}
+  ]
 empty:
 url: http://h:1/x#y
 block: |
@@ -52,6 +59,7 @@ block: |
             ["nested"],
             {"plain text": "with colon"},
         ],
+        "over lines": ["a:1", {"b": "2001:db8::1/64", "c": "d#e"}],
         "empty": "",
         "url": "http://h:1/x#y",
         "block": "one\ntwo",
