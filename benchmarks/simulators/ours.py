@@ -1,9 +1,8 @@
 """Runs a scenario on one of Fabricscope's engines, as a process of its own.
 
-    ours.py SCENARIO packets|packets-bare|flows
+    ours.py SCENARIO packets|packets-pfc|packets-bare|flows
 
-Prints the line of figures that the peers' programs print. Bare is as the peers are: no PFC, no ECN,
-no DCQCN, endless buffers.
+Prints the line of figures that the peers' programs print.
 """
 
 import json
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from model import ECMP, build_fabric, build_workload
@@ -33,6 +32,9 @@ from fabricscope.topology.outcome import Outcome
 from fabricscope.topology.routing.routes import Routes, build_routes
 from fabricscope.topology.workloads.transfers import Transfers
 
+if TYPE_CHECKING:
+    from fabricscope.topology.packet_level.parameters import Nic
+
 ENDLESS_BYTES: Final = 1 << 40
 
 
@@ -41,7 +43,12 @@ def main() -> int:
     forget_outdated()
     load_without_compiler()
     scenario = read_scenario(Path(sys.argv[1]))
-    engines = {"packets": run_packets, "packets-bare": run_packets_bare, "flows": run_flows}
+    engines = {
+        "packets": run_packets,
+        "packets-pfc": run_packets_pfc,
+        "packets-bare": run_packets_bare,
+        "flows": run_flows,
+    }
     run = engines[sys.argv[2]]
     one = np.zeros(1, np.int64)
     hosts = scenario.hosts
@@ -79,12 +86,37 @@ def _read_peak_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def run_packets(fabric: Fabric, routes: Routes, workload: Transfers, bare: bool = False) -> Outcome:
-    """Run the packet-level engine, by default with PFC, ECN and DCQCN as it has them."""
+def run_packets(fabric: Fabric, routes: Routes, workload: Transfers) -> Outcome:
+    """Run the packet-level engine with PFC, ECN and DCQCN as it has them."""
     from fabricscope.topology.packet_level import engine
-    from fabricscope.topology.packet_level.parameters import Nic, SwitchModel
 
-    nic = Nic(
+    return engine.run_packets(fabric, routes, ECMP, workload, nic=_describe_nic())
+
+
+def run_packets_pfc(fabric: Fabric, routes: Routes, workload: Transfers) -> Outcome:
+    """Run the packet-level engine as htsim's RoCE: PFC, but nothing is marked."""
+    from fabricscope.topology.packet_level import engine, parameters
+
+    nic = replace(_describe_nic(), dcqcn=None)
+    switch = parameters.SwitchModel(ecn=False)
+    return engine.run_packets(fabric, routes, ECMP, workload, nic=nic, switch=switch)
+
+
+def run_packets_bare(fabric: Fabric, routes: Routes, workload: Transfers) -> Outcome:
+    """Run the packet-level engine as ns-3: nothing is paused, marked or dropped."""
+    from fabricscope.topology.packet_level import engine, parameters
+
+    nic = replace(_describe_nic(), dcqcn=None)
+    switch = parameters.SwitchModel(
+        buffer_bytes=ENDLESS_BYTES, lossless=False, drop_alpha=1e9, ecn=False
+    )
+    return engine.run_packets(fabric, routes, ECMP, workload, nic=nic, switch=switch)
+
+
+def _describe_nic() -> "Nic":
+    from fabricscope.topology.packet_level.parameters import Nic
+
+    return Nic(
         mtu_bytes=PACKET_BYTES,
         header_bytes=0,
         first_header_bytes=0,
@@ -92,16 +124,6 @@ def run_packets(fabric: Fabric, routes: Routes, workload: Transfers, bare: bool 
         window_bytes=WINDOW_BYTES,
         ack_every=ACK_EVERY,
     )
-    switch = SwitchModel()
-    if bare:
-        nic = replace(nic, dcqcn=None)
-        switch = SwitchModel(buffer_bytes=ENDLESS_BYTES, lossless=False, drop_alpha=1e9, ecn=False)
-    return engine.run_packets(fabric, routes, ECMP, workload, nic=nic, switch=switch)
-
-
-def run_packets_bare(fabric: Fabric, routes: Routes, workload: Transfers) -> Outcome:
-    """Run the packet-level engine as the peers are: nothing is paused, marked or dropped."""
-    return run_packets(fabric, routes, workload, bare=True)
 
 
 def run_flows(fabric: Fabric, routes: Routes, workload: Transfers) -> Outcome:

@@ -33,6 +33,7 @@ class Absent:
 
 
 PACKETS: Final = "fabricscope packets"
+PFC: Final = "fabricscope packets, PFC only"
 BARE: Final = "fabricscope packets, bare"
 FLOWS: Final = "fabricscope flows"
 NS3: Final = "ns-3 {}"
@@ -70,9 +71,17 @@ def _list_ours() -> list[Simulator]:
             ours=True,
         ),
         Simulator(
+            PFC,
+            PACKET,
+            lossless + "shared buffers and PFC, no ECN or DCQCN: what htsim's RoCE has; hash ECMP",
+            command,
+            "packets-pfc",
+            ours=True,
+        ),
+        Simulator(
             BARE,
             PACKET,
-            lossless + "no PFC, ECN or DCQCN, endless buffers: what the peers have; hash ECMP",
+            lossless + "no PFC, ECN or DCQCN, endless buffers: what ns-3 has; hash ECMP",
             command,
             "packets-bare",
             ours=True,
@@ -151,19 +160,22 @@ def _build_simgrid(folder: Path) -> list[Simulator]:
     binary = folder / "simgrid"
     if not version or not _compile("simgrid.cpp", binary, ["-std=c++17", "-lsimgrid"]):
         return []
-    models = "max-min fair sharing (CM02, no corrections) on Fabricscope's paths; "
+    models = (
+        "max-min fair sharing (CM02, no corrections) on Fabricscope's paths; an actor a rank, "
+        "which sends its next part when its last one has arrived (a queue pair: has left); "
+    )
     return [
         Simulator(
             SIMGRID.format(version),
             FLOW,
-            models + "an actor a rank; its default, changes only where something changed",
+            models + "its default: only what a change touches is computed anew",
             (str(binary),),
             "lazy",
         ),
         Simulator(
             SIMGRID_FULL.format(version),
             FLOW,
-            models + "everything computed anew at each change (`network/optim:Full`)",
+            models + "everything is computed anew at each change (`network/optim:Full`)",
             (str(binary),),
             "full",
         ),
