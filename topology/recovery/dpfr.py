@@ -21,14 +21,21 @@ from fabricscope.topology.recovery.parameters import Parameters, Setting, settin
 from fabricscope.topology.recovery.plan import DataPlane, Plan, Scheme, Situation
 from fabricscope.topology.recovery.union import unite
 
-__all__ = ["FRR", "Dpfr", "DpfrParameters", "find_participants", "keep_included"]
+__all__ = [
+    "FRR",
+    "CommonParameters",
+    "Dpfr",
+    "DpfrParameters",
+    "find_participants",
+    "keep_included",
+]
 
 _FLOOR = "physical floor of a remote switch-over: some microseconds in all"
 _LAB = "lab of network namespaces, stages of twelve runs"
 
 
-class DpfrParameters(Parameters):
-    """The published claim is below 1 ms in all; no finer figure is published."""
+class CommonParameters(Parameters):
+    """What both modes have. The claim is below 1 ms in all; no finer figure is published."""
 
     local: bool = setting(True, "whether a device moves its own traffic", "", "the mechanism")
     remote: bool = setting(True, "whether a device notifies those upstream", "", "the mechanism")
@@ -48,16 +55,6 @@ class DpfrParameters(Parameters):
     local_install: DurationSetting = setting(
         "1us..5us", "time to write a fault of an own port into the table", "ns", _FLOOR
     )
-    heartbeat: TimeSetting = setting(
-        0, "time between heartbeats that find silent failures; 0: none", "ns",
-        "the mechanism looks at ports only",
-    )  # fmt: skip
-    heartbeats_missed: Annotated[int, Field(ge=1, le=100)] = setting(
-        4, "heartbeats missed before a link is dead", "", f"{_LAB}: 4 ms x 4"
-    )
-    restore: DurationSetting = setting(
-        5e9, "from a repaired port to its use", "ns", "default age of fault-table entries, 5 s"
-    )
     devices: str = setting(
         "*", "names of devices that take part, with * and ?, separated by commas", "", "all",
         min_length=1,
@@ -67,6 +64,21 @@ class DpfrParameters(Parameters):
     )
     fallback: str = setting(
         "bgp", "recovery scheme that runs beneath, or none", "", "DPFR assumes converging routes"
+    )
+
+
+class DpfrParameters(CommonParameters):
+    """The port-driven mode can watch for silent failures, and waits before it returns."""
+
+    heartbeat: TimeSetting = setting(
+        0, "time between heartbeats that find silent failures; 0: none", "ns",
+        "the mechanism looks at ports only",
+    )  # fmt: skip
+    heartbeats_missed: Annotated[int, Field(ge=1, le=100)] = setting(
+        4, "heartbeats missed before a link is dead", "", f"{_LAB}: 4 ms x 4"
+    )
+    restore: DurationSetting = setting(
+        5e9, "from a repaired port to its use", "ns", "default age of fault-table entries, 5 s"
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from fabricscope.topology.recovery.detection import PortNews, find_port_news
-from fabricscope.topology.recovery.dpfr import DpfrParameters, find_participants, keep_included
+from fabricscope.topology.recovery.dpfr import CommonParameters, find_participants, keep_included
 from fabricscope.topology.recovery.durations import TimeSetting
 from fabricscope.topology.recovery.fault_table import FaultTables
 from fabricscope.topology.recovery.parameters import setting
@@ -41,8 +41,8 @@ MAX_ROUNDS = 12
 """How often a stream may be entered anew after its entry has aged: a minute at the default age."""
 
 
-class DpfrSampledParameters(DpfrParameters):
-    """Those of the port-driven mode, and the published sampler and table."""
+class DpfrSampledParameters(CommonParameters):
+    """Those of both modes, and the published sampler and table."""
 
     sampler: Annotated[int, Field(ge=1, le=65_535)] = setting(
         1024, "one packet in so many into a dead port is sampled", "", f"{_MANUAL}: 1-65,535"
