@@ -56,7 +56,7 @@ class _Messages(NamedTuple):
     size: NDArray[np.float64]
     slot: NDArray[np.int64]
 
-    def of(self, chosen: NDArray[np.bool_]) -> "_Messages":
+    def of(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "_Messages":
         return _Messages(
             self.src[chosen],
             self.dst[chosen],
@@ -92,8 +92,12 @@ def incast_findings(
     window_ns = _window_ns(queue_pairs.queue_pairs, messages.slot)
     line_gbps = _line_rate(messages)
     findings = []
-    for receiver in receivers.tolist():
-        inbound = messages.of(messages.dst == receiver)
+    # Small numbers are sorted by radix, in one pass over what may be a million messages.
+    small = np.uint16 if len(names) <= 1 << 16 else np.int64
+    by_receiver = np.argsort(messages.dst.astype(small), kind="stable")
+    places = np.searchsorted(messages.dst[by_receiver], [receivers, receivers + 1])
+    for receiver, first, last in zip(receivers.tolist(), *places.tolist(), strict=True):
+        inbound = messages.of(by_receiver[first:last])
         senders = np.unique(inbound.src)
         if senders.size < MIN_SENDERS:
             continue
@@ -221,10 +225,6 @@ def _judge(
     senders = np.flatnonzero(by_sender >= MIN_SENDER_PART * total)
     if senders.size < MIN_SENDERS:
         return None
-    outbound = messages.of(np.isin(messages.src, senders))
-    focus = float(by_sender[senders].sum() / max(_inside(outbound, episodes).sum(), 1.0))
-    if focus < MIN_FOCUS:
-        return None
     time_ns = int((episodes[:, 1] - episodes[:, 0]).sum())
     slots = np.unique(inbound.slot[np.isin(inbound.src, senders)])
     qps = queue_pairs.queue_pairs
@@ -235,6 +235,10 @@ def _judge(
     rate_gbps = total * 8 / max(time_ns, 1)
     full = line_gbps > 0 and rate_gbps >= FULL_PART * line_gbps
     if signs.size == 0 and not (full and senders.size >= MIN_SENDERS_UNMARKED):
+        return None
+    outbound = messages.of(np.isin(messages.src, senders))
+    focus = float(by_sender[senders].sum() / max(_inside(outbound, episodes).sum(), 1.0))
+    if focus < MIN_FOCUS:
         return None
     tap = int(signs["tap"][0]) if signs.size else -1
     shown = signs[signs["tap"] == tap]
