@@ -15,6 +15,7 @@ from fabricscope.topology.convergence import Convergence, find_convergence
 from fabricscope.topology.experiment import Experiment
 from fabricscope.topology.failures import Failure
 from fabricscope.topology.flow_level.engine import FlowOptions, FlowRun
+from fabricscope.topology.hybrid import run_hybrid
 from fabricscope.topology.measuring import Ran, measure
 from fabricscope.topology.packet_level.engine import run_packets
 from fabricscope.topology.packet_level.parameters import Nic, PacketOptions
@@ -39,6 +40,25 @@ class Chance(NamedTuple):
 
     balancing: Balancing
     seed: int
+
+
+class Answers(NamedTuple):
+    """What fails, and for each failure the plan against it and the convergence."""
+
+    failures: tuple[Failure, ...]
+    plans: tuple[Plan, ...]
+    convergences: tuple[Convergence, ...]
+
+    @property
+    def converged_ns(self) -> float | None:
+        """Return when the last failure has converged, from the first one's start; None: never."""
+        first_ns = min(failure.start_ns for failure in self.failures)
+        ends = [
+            None if entry.convergence_ns is None else failure.start_ns + entry.convergence_ns
+            for failure, entry in zip(self.failures, self.convergences, strict=True)
+        ]
+        known = [end for end in ends if end is not None]
+        return max(known) - first_ns if len(known) == len(ends) else None
 
 
 def choose_engine(experiment: Experiment) -> str:
@@ -77,9 +97,7 @@ def run_once(experiment: Experiment, place: int, repetition: int) -> Measured:
     began_s = time.perf_counter()
     chance = draw(experiment, repetition)
     engine = choose_engine(experiment)
-    failures: tuple[Failure, ...] = experiment.failures if place >= 0 else ()
-    plans: tuple[Plan, ...] = ()
-    convergences: tuple[Convergence, ...] = ()
+    answers = Answers((), (), ())
     if place >= 0:
         situations = situate(experiment, chance)
         plans = tuple(
@@ -92,9 +110,10 @@ def run_once(experiment: Experiment, place: int, repetition: int) -> Measured:
             find_convergence(situation, plan)
             for situation, plan in zip(situations, plans, strict=True)
         )
-    ran = _RUNNERS[engine](experiment, chance, failures, plans)
+        answers = Answers(experiment.failures, plans, convergences)
+    ran = _RUNNERS[engine](experiment, chance, answers)
     return measure(
-        experiment, place, repetition, engine, plans, convergences, ran,
+        experiment, place, repetition, engine, answers.plans, answers.convergences, ran,
         time.perf_counter() - began_s,
     )  # fmt: skip
 
@@ -151,39 +170,36 @@ def _find_traffic(experiment: Experiment, chance: Chance, failure: Failure) -> T
     return Traffic(wanted.astype(np.int32), rates)
 
 
-def _run_flow(
-    experiment: Experiment, chance: Chance, failures: Sequence[Failure], plans: Sequence[Plan]
-) -> Ran:
+def _run_flow(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
     options = flow_options(experiment.scenario.nic)
     run = FlowRun(
-        experiment.fabric, experiment.routes, chance.balancing, experiment.transfers, plans, options
-    )
-    run.play(failures, plans)
-    return Ran(run.outcome(), run.transfers, run.pairs.affected > 0)
+        experiment.fabric, experiment.routes, chance.balancing, experiment.transfers,
+        answers.plans, options,
+    )  # fmt: skip
+    run.play(answers.failures, answers.plans)
+    outcome = run.outcome()
+    return Ran(outcome, run.transfers, run.pairs.affected > 0, run.todo.finish_ns)
 
 
-def _run_packet(
-    experiment: Experiment, chance: Chance, failures: Sequence[Failure], plans: Sequence[Plan]
-) -> Ran:
+def _run_packet(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
     transfers = carry(experiment, chance.balancing)
     scenario = experiment.scenario
     outcome = run_packets(
-        experiment.fabric, experiment.routes, chance.balancing, transfers, failures,
-        merge_plans(plans),
+        experiment.fabric, experiment.routes, chance.balancing, transfers,
+        answers.failures, merge_plans(answers.plans),
         scenario.nic, scenario.switch, experiment.taps, chance.seed, PacketOptions(),
     )  # fmt: skip
-    return Ran(outcome, transfers, outcome.queue_pairs["lost"] > 0)
+    return Ran(outcome, transfers, outcome.queue_pairs["lost"] > 0, outcome.finish_ns)
 
 
-def _run_hybrid(
-    experiment: Experiment, chance: Chance, failures: Sequence[Failure], plans: Sequence[Plan]
-) -> Ran:
-    if not failures:
-        return _run_flow(experiment, chance, failures, plans)
-    from fabricscope.topology.hybrid import run_hybrid
-
-    transfers = carry(experiment, chance.balancing)
-    return run_hybrid(experiment, chance.balancing, transfers, failures, plans, chance.seed)
+def _run_hybrid(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
+    if not answers.failures:
+        return _run_flow(experiment, chance, answers)
+    return run_hybrid(
+        experiment, chance.balancing, carry(experiment, chance.balancing), answers.failures,
+        answers.plans, merge_plans(answers.plans), flow_options(experiment.scenario.nic),
+        answers.converged_ns, chance.seed,
+    )  # fmt: skip
 
 
 _RUNNERS: Final = {"flow": _run_flow, "packet": _run_packet, "hybrid": _run_hybrid}

@@ -22,11 +22,15 @@ CLOSE: Final = 0.01
 
 
 class Ran(NamedTuple):
-    """An outcome, the transfers that it is about, and which queue pairs lost packets."""
+    """An outcome, the transfers as queue pairs carried them, and which pairs lost packets.
+
+    finish_ns: of these transfers, nan for never.
+    """
 
     outcome: Outcome
     transfers: Transfers
     affected: NDArray[np.bool_]
+    finish_ns: NDArray[np.float64]
 
 
 def measure(
@@ -121,7 +125,7 @@ def _resumed(experiment: Experiment, ran: Ran, converged_ns: float | None) -> fl
 
     The first arrival of each after the convergence counts; ns from the failure.
     """
-    finish_ns = ran.outcome.finish_ns
+    finish_ns = ran.finish_ns
     if converged_ns is None or not len(finish_ns) or not ran.affected.any():
         return None
     ready_ns = experiment.start_ns + converged_ns
@@ -176,7 +180,7 @@ def _up_loads(experiment: Experiment, outcome: Outcome) -> tuple[tuple[float, ..
 
 def _quantiles(ran: Ran) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return (times ns, percent) of the ends of transfers; those that never end are the rest."""
-    finish_ns = ran.outcome.finish_ns
+    finish_ns = ran.finish_ns
     if not len(finish_ns):
         return (), ()
     real = ran.transfers.source != ran.transfers.destination

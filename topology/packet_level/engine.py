@@ -25,7 +25,7 @@ from fabricscope.topology.routing.balancing import Balancing
 from fabricscope.topology.routing.routes import Routes
 from fabricscope.topology.workloads.transfers import Transfers
 
-__all__ = ["NO_PLAN", "PacketOutcome", "run_packets"]
+__all__ = ["NO_PLAN", "PacketOutcome", "collect_outcome", "run_network", "run_packets"]
 
 NO_PLAN: Final = Plan(())
 
@@ -80,19 +80,20 @@ def run_packets(
         fabric, routes, balancing, workload, failures, plan, nic or Nic(),
         switch or SwitchModel(), taps, seed, options, windows_ns,
     )  # fmt: skip
-    network = _run(network, options)
-    return _outcome(network, workload, windows_ns, options)
+    network = run_network(network, options)
+    return collect_outcome(network, workload, windows_ns, options)
 
 
-def _run(network: Network, options: PacketOptions) -> Network:
-    """Let the kernel run to the end, giving it room when it needs some."""
+def run_network(network: Network, options: PacketOptions) -> Network:
+    """Let the kernel run to `options.until_ns`, giving it room when it needs some."""
     limit = layout.NEVER
     if options.until_ns is not None:
         limit = picoseconds(options.until_ns)
     degrees = network.devices["out_end"] - network.devices["out_start"]
-    margin = int(degrees.max(initial=0)) + 16
+    followers = np.diff(network.successor_start)
+    margin = int(max(degrees.max(initial=0), followers.max(initial=0))) * 2 + 16
     clock = network.clock[0]
-    network = enlarge(network, margin * 4, margin * 4, margin * 4)
+    network = enlarge(network, margin * 4, margin * 4, margin)
     while True:
         code = kernels.advance(network, limit, _EVENTS_A_CALL, margin)
         if code in (layout.DONE, layout.REACHED_LIMIT):
@@ -116,13 +117,14 @@ def _windows(failures: Sequence[Failure], plan: Plan) -> tuple[float, float]:
         return float("inf"), float("inf")
     start = min(failure.start_ns for failure in failures)
     ends = [event.time_ns for failure in failures for event in failure.events]
-    ends += [change.time_ns for change in plan.changes]
+    ends += [change.time_ns for change in (*plan.changes, *plan.beneath)]
     return start, max([start, *ends])
 
 
-def _outcome(
+def collect_outcome(
     network: Network, workload: Transfers, windows_ns: tuple[float, float], options: PacketOptions
 ) -> PacketOutcome:
+    """Return what a network that has run tells; windows_ns: ends of the first two windows."""
     clock = network.clock[0]
     transfers, pairs = network.transfers, network.queue_pairs
     finish_ns = _times(transfers["finished"])
