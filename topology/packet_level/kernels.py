@@ -13,6 +13,7 @@ from fabricscope.topology.packet_level.forwarding.kernels import (
     home_port,
 )
 from fabricscope.topology.packet_level.layout import (
+    ACK,
     CNP,
     CORRUPTED,
     DATA,
@@ -56,6 +57,7 @@ from fabricscope.topology.packet_level.recovery.kernels import (
 )
 from fabricscope.topology.packet_level.transport.kernels import (
     accept_data,
+    accept_scattered,
     after_sending,
     answer,
     can_send,
@@ -159,6 +161,23 @@ def activate(net, number, now):
         )  # fmt: skip
 
 
+@njit(cache=True, nogil=True, _nrt=False)
+def finish_arrived(net, pair, now):
+    """Finish the transfers of which everything has come; return whether there were any."""
+    any_finished = False
+    while pair["receiving"] < pair["list_end"]:
+        number = np.int64(net.lists[pair["receiving"]])
+        transfer = net.transfers[number]
+        if transfer["first_psn"] + transfer["packets"] > pair["expected_psn"]:
+            break
+        pair["receiving"] += 1
+        any_finished = True
+        finish_transfer(
+            net.heap, net.clock[0], net.transfers, net.successor_start, net.successors, number, now
+        )
+    return any_finished
+
+
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
 def receive(net, device, number, now):
     """Let an endpoint take a packet in; return the packet that it answers with, or -1."""
@@ -173,15 +192,17 @@ def receive(net, device, number, now):
             pair["last_cnp"] = now
             warning = answer(clock, net.rules[0], net.packets, pair, queue_pair, CNP)
             send_cnp(net, device, warning, now)
-        in_order = packet["psn"] == pair["expected_psn"]
-        wanted = accept_data(clock, net.rules[0], net.packets, net.queue_pairs, number)
-        if in_order and packet["flags"] & IS_LAST:
-            transfer = np.int64(net.lists[pair["receiving"]])
-            pair["receiving"] += 1
-            finish_transfer(
-                net.heap, clock, net.transfers, net.successor_start, net.successors,
-                transfer, now,
-            )  # fmt: skip
+        before = pair["expected_psn"]
+        if net.rules[0]["spray"]:
+            wanted = accept_scattered(
+                clock, net.rules[0], net.packets, net.queue_pairs, net.seen, number
+            )
+        else:
+            wanted = accept_data(clock, net.rules[0], net.packets, net.queue_pairs, number)
+        may_finish = packet["flags"] & IS_LAST or net.rules[0]["spray"]
+        if may_finish and pair["expected_psn"] != before and finish_arrived(net, pair, now):
+            wanted = ACK
+            pair["unacknowledged"] = 0
         if wanted >= 0:
             reply = answer(clock, net.rules[0], net.packets, pair, queue_pair, wanted)
     elif kind == CNP:

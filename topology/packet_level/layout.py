@@ -58,6 +58,10 @@ NEEDS_ROOM: Final = 2
 TOOK_ENOUGH: Final = 3
 """Why the kernel came back: no event left, time limit, an array is nearly full, enough events."""
 
+PORT_DRIVEN: Final = 1
+SAMPLED: Final = 2
+"""Ways of recovery that the switches carry out themselves."""
+
 CACHED_HOPS: Final = 8
 MAX_TTL: Final = 16
 
@@ -203,7 +207,9 @@ ACTION: Final = np.dtype(
 )
 """Something a switch does a moment later, and what a notice on its way says."""
 
-FAULT: Final = np.dtype([("channel", "i4"), ("state", "i4"), ("time", "i8")], align=True)
+FAULT: Final = np.dtype(
+    [("channel", "i4"), ("destination", "i4"), ("time", "i8"), ("state", "i8")], align=True
+)
 """A fault-table entry of one device for one destination."""
 
 CLOCK: Final = np.dtype(
@@ -269,6 +275,7 @@ RULES: Final = np.dtype(
         ("relabel", "i8"),
         ("spray", "i8"),
         ("flowlet", "i8"),
+        ("reorder", "i8"),
         ("marking", "i8"),
         ("mark_most", "f8"),
         ("lossless", "i8"),
@@ -286,7 +293,7 @@ RULES: Final = np.dtype(
         ("additive", "f8"),
         ("hyper", "f8"),
         ("least_rate", "f8"),
-        ("plane", "i8"),  # 0 none, 1 port-driven, 2 sampled
+        ("plane", "i8"),  # 0, PORT_DRIVEN or SAMPLED
         ("local", "i8"),
         ("remote", "i8"),
         ("detect", "i8"),
@@ -389,6 +396,7 @@ class Network(NamedTuple):
     packets: NDArray[np.void]
     queue_pairs: NDArray[np.void]
     cache: NDArray[np.int64]
+    seen: NDArray[np.uint8]
     transfers: NDArray[np.void]
     lists: NDArray[np.int32]
     successor_start: NDArray[np.int64]

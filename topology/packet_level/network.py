@@ -98,6 +98,7 @@ def build_network(
         packets=np.zeros(0, layout.PACKET),
         queue_pairs=pairs,
         cache=np.full(count * 2 * layout.CACHED_HOPS, -1, np.int64),
+        seen=np.zeros(count * int(rules["window"][0]) if balancing.sprays else 0, np.uint8),
         transfers=transfers,
         lists=lists,
         successor_start=np.ascontiguousarray(workload.successor_start, np.int64),
@@ -173,7 +174,7 @@ def _rules(nic: Nic, switch: SwitchModel, plan: Plan, balancing: Balancing) -> N
     row["first_header"] = nic.first_header_bytes
     row["ack_size"], row["cnp_size"] = nic.ack_bytes, nic.cnp_bytes
     row["window"] = max(1, nic.window_bytes // nic.mtu_bytes)
-    row["ack_every"] = nic.ack_every
+    row["ack_every"], row["reorder"] = nic.ack_every, nic.reorder_packets
     row["timeout"] = picoseconds(nic.timeout_ns)
     row["retries"], row["backoff"] = nic.retry_count, nic.backoff
     row["relabel"] = picoseconds(plan.relabel_ns or 0.0)
@@ -310,13 +311,12 @@ def _changes(
                 rows.append(
                     (time, layout.CHANGE_SIGNAL, -1, signal.channel, -1, float(signal.up), 0.0)
                 )
-    if plan.data_plane is None:
-        for change in plan.changes:
-            time = picoseconds(change.time_ns)
-            use = float(change.use)
-            rows.append(
-                (time, layout.CHANGE_ROUTE, change.device, change.channel, change.group, use, 0.0)
-            )
+    for change in plan.changes if plan.data_plane is None else plan.beneath:
+        time = picoseconds(change.time_ns)
+        use = float(change.use)
+        rows.append(
+            (time, layout.CHANGE_ROUTE, change.device, change.channel, change.group, use, 0.0)
+        )
     for number, window_ns in enumerate(windows_ns, 1):
         if np.isfinite(window_ns):
             time = picoseconds(window_ns)

@@ -42,7 +42,9 @@ class Nic:
     flight (NCCL grants 4 MiB). ack_every: data packets that one ACK may cover; the last packet of
     a message is always acknowledged. timeout: n of 4.096 us x 2^n (NCCL_IB_TIMEOUT, 20).
     retry_count: time-outs before the queue pair fails (NCCL_IB_RETRY_CNT, 7). backoff: factor
-    from one time-out to the next. dcqcn: None switches congestion control off.
+    from one time-out to the next. reorder_packets: where packets are sprayed, receivers keep what
+    overtakes (as NICs with adaptive routing do for WRITE), and a hole draws a NAK once a packet
+    that many PSNs behind it has come. dcqcn: None switches congestion control off.
     """
 
     mtu_bytes: int = 4096
@@ -55,6 +57,7 @@ class Nic:
     timeout: int = 20
     retry_count: int = 7
     backoff: float = 1.0
+    reorder_packets: int = 256
     dcqcn: Dcqcn | None = field(default_factory=Dcqcn)
 
     def __post_init__(self) -> None:

@@ -59,11 +59,11 @@ def make_transfers(
     )
 
 
-@pytest.fixture(name="leaf_spine")
+@pytest.fixture(name="leaf_spine", scope="session")
 def _leaf_spine() -> Callable[..., Fabric]:
     return make_leaf_spine
 
 
-@pytest.fixture(name="transfers")
+@pytest.fixture(name="transfers", scope="session")
 def _transfers() -> Callable[..., Transfers]:
     return make_transfers

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from fabricscope.topology.packet_level.layout import CACHED_HOPS, DATA, INNER
+from fabricscope.topology.packet_level.layout import CACHED_HOPS, DATA, INNER, SAMPLED
 from fabricscope.topology.routing.kernels import choose_channel, mix
 
 REVERSE = np.uint64(0xA0761D6478BD642F)
@@ -21,29 +21,78 @@ def find_alternative(net, device, destination, flow_hash, channel):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def find_channel(net, device, queue_pair, forward, salt):
+def has_fault(net, device, destination, channel):
+    """Return whether `device`'s fault table says to avoid `channel` for a destination."""
+    if net.rules[0]["plane"] != SAMPLED or net.devices[device]["entries"] == 0:
+        return False
+    column = np.int64(net.fault_columns[destination])
+    if column < 0:
+        return False
+    row = np.int64(net.routes.row[device])
+    fault = net.faults[row * len(net.fault_columns) + column]
+    return fault["state"] != 0 and fault["channel"] == channel
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def find_channel(net, device, queue_pair, forward):
     """Return the port for a queue pair's packets by the present routes, -1 for none.
 
-    forward: towards the receiver; salt: 0, or what spreads single packets.
+    forward: towards the receiver.
     """
     pair = net.queue_pairs[queue_pair]
     destination = np.int64(pair["destination"] if forward else pair["source"])
     if net.devices[device]["kind"] == INNER:
         return np.int64(net.routes.nvlink[destination]) ^ 1
     flow_hash = pair["flow_hash"] if forward else mix(pair["flow_hash"] ^ REVERSE)
-    if salt:
-        flow_hash = mix(flow_hash + np.uint64(salt))
     channel = choose_channel(net.routes, net.state, net.seeds, device, destination, flow_hash)
-    if net.rules[0]["plane"] == 2 and channel >= 0 and net.devices[device]["entries"] > 0:
-        row = np.int64(net.routes.row[device])
-        columns = len(net.fault_columns)
-        column = np.int64(net.fault_columns[destination])
-        fault = net.faults[row * columns + column]
-        if fault["state"] and fault["channel"] == channel:
-            other = find_alternative(net, device, destination, flow_hash, channel)
-            if other >= 0:
-                return other
+    if channel >= 0 and has_fault(net, device, destination, channel):
+        other = find_alternative(net, device, destination, flow_hash, channel)
+        if other >= 0:
+            return other
     return channel
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def spray_channel(net, device, queue_pair, forward, psn, first):
+    """Return the port for one packet of a queue pair that is spread over all next hops.
+
+    first: at the first switch, where the packets take turns; behind it the turns would always
+    lead the same way, and packets are spread by hash.
+    """
+    pair = net.queue_pairs[queue_pair]
+    destination = np.int64(pair["destination"] if forward else pair["source"])
+    row = np.int64(net.routes.row[device])
+    group = np.int64(net.routes.group[destination])
+    if row < 0 or net.routes.distance[group, row] == 0:
+        return find_channel(net, device, queue_pair, forward)
+    entry = row * net.routes.distance.shape[0] + group
+    begin = net.routes.start[entry]
+    end = net.routes.start[entry + 1]
+    left = 0
+    avoided = np.int64(-1)
+    for place in range(begin, end):
+        channel = np.int64(net.routes.channels[place])
+        if net.state.excluded[place] or net.state.withdrawn[channel]:
+            continue
+        if has_fault(net, device, destination, channel):
+            avoided = channel
+        else:
+            left += 1
+    if left == 0:
+        return avoided
+    turn = mix(pair["flow_hash"] ^ net.seeds[device])
+    turn = turn + np.uint64(psn) if first else mix(turn + np.uint64(psn))
+    skip = np.int64(turn % np.uint64(left))
+    for place in range(begin, end):
+        channel = np.int64(net.routes.channels[place])
+        if net.state.excluded[place] or net.state.withdrawn[channel]:
+            continue
+        if has_fault(net, device, destination, channel):
+            continue
+        if skip == 0:
+            return channel
+        skip -= 1
+    return avoided
 
 
 @njit(cache=True, nogil=True, _nrt=False, inline="always")
@@ -60,11 +109,14 @@ def choose_port(net, device, number):
         if net.ports[channel]["source"] != device:
             channel = np.int64(-1)
     if channel < 0:
-        spread = net.rules[0]["spray"] != 0 and hop > 0
-        salt = packet["psn"] + 1 if spread else np.int64(0)
-        channel = find_channel(net, device, np.int64(packet["qp"]), forward, salt)
-        if hop < CACHED_HOPS and channel >= 0 and not spread:
-            net.cache[place] = (epoch << 24) | channel
+        queue_pair = np.int64(packet["qp"])
+        if net.rules[0]["spray"] and hop > 0:
+            psn = np.int64(packet["psn"])
+            channel = spray_channel(net, device, queue_pair, forward, psn, hop == 1)
+        else:
+            channel = find_channel(net, device, queue_pair, forward)
+            if hop < CACHED_HOPS and channel >= 0:
+                net.cache[place] = (epoch << 24) | channel
     return channel
 
 
@@ -76,7 +128,7 @@ def home_port(net, number):
     if net.cache[place] >> 24 == epoch:
         return net.cache[place] & 0xFFFFFF
     source = np.int64(net.queue_pairs[number]["source"])
-    channel = find_channel(net, source, number, True, np.int64(0))
+    channel = find_channel(net, source, number, True)
     if channel >= 0:
         net.cache[place] = (epoch << 24) | channel
     return channel

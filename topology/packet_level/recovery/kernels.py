@@ -32,7 +32,9 @@ from fabricscope.topology.packet_level.layout import (
     MAX_TTL,
     NEVER,
     NOTICE,
+    PORT_DRIVEN,
     QP_IDLE,
+    SAMPLED,
     SWITCH,
 )
 from fabricscope.topology.packet_level.queues.kernels import (
@@ -52,9 +54,6 @@ ACT_LEARN = 3
 ACT_ENTER = 4
 ACT_ADVERTISE = 5
 """A port's state is known, is acted on, is told; a notice is acted on; an entry, an advert."""
-
-PORT_DRIVEN = 1
-SAMPLED = 2
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -255,15 +254,21 @@ def learn(net, device, inbound, up, hops, now):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
+def count_lost_groups(net, device):
+    """Return how many destination groups a device cannot reach; 0 for an endpoint."""
+    lost = 0
+    if net.routes.row[device] >= 0:
+        for group in range(net.routes.distance.shape[0]):
+            lost += cannot_reach(net, device, group)
+    return lost
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def detect(net, device, channel, up, now):
     """Note at a switch that its port is down or up again, and start what follows from it."""
     rules = net.rules[0]
     port = net.ports[channel]
-    groups = net.routes.distance.shape[0]
-    blind = np.int64(0)
-    if net.routes.row[device] >= 0:
-        for group in range(groups):
-            blind += cannot_reach(net, device, group)
+    before = count_lost_groups(net, device)
     port["faulty"] = 0 if up else 1
     port["watched"] = 1
     note(net, now, LOG_DETECTED, device, channel, up, 0)
@@ -271,11 +276,20 @@ def detect(net, device, channel, up, now):
         return
     if rules["local"]:
         plan_action(net, now + rules["install"], ACT_WITHDRAW, device, channel, up, -1, 0)
-    if rules["remote"] and net.routes.row[device] >= 0:
-        for group in range(groups):
-            blind -= cannot_reach(net, device, group)
-        if blind != 0:
-            plan_action(net, now + rules["process"], ACT_TELL, device, channel, up, -1, 0)
+    if rules["remote"] and count_lost_groups(net, device) != before:
+        plan_action(net, now + rules["process"], ACT_TELL, device, channel, up, -1, 0)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def withdraw(net, device, channel, up, now):
+    """Stop using a port, or use it again and tell who was told that it is lost."""
+    before = count_lost_groups(net, device)
+    net.state.withdrawn[channel] = 0 if up else 1
+    note(net, now, LOG_RESTORED if up else LOG_SWITCHED, device, channel, -1, 0)
+    if net.rules[0]["remote"] and count_lost_groups(net, device) != before:
+        time = now + net.rules[0]["process"]
+        plan_action(net, time, ACT_TELL, device, channel, up, -1, 0)
+    new_routes(net, now)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -326,6 +340,7 @@ def enter(net, device, channel, destination, origin, hops, now):
             return
         net.faults[place]["state"] = 1
         net.faults[place]["channel"] = channel
+        net.faults[place]["destination"] = destination
         net.faults[place]["time"] = now
         net.devices[device]["entries"] += 1
         clock["created_entries"] += 1
@@ -391,7 +406,8 @@ def age_entries(net, now):
         for device in range(len(groups_of_rows)):
             if groups_of_rows[device] == row:
                 net.devices[device]["entries"] -= 1
-                note(net, now, LOG_AGED, device, np.int64(fault["channel"]), place % columns, 0)
+                avoided = np.int64(fault["channel"])
+                note(net, now, LOG_AGED, device, avoided, np.int64(fault["destination"]), 0)
         clock["epoch"] += 1
 
 
@@ -414,9 +430,7 @@ def act(net, number, now):
     if kind == ACT_DETECT:
         detect(net, device, channel, place, now)
     elif kind == ACT_WITHDRAW:
-        net.state.withdrawn[channel] = 0 if place else 1
-        note(net, now, LOG_RESTORED if place else LOG_SWITCHED, device, channel, -1, 0)
-        new_routes(net, now)
+        withdraw(net, device, channel, place, now)
     elif kind == ACT_TELL:
         tell_neighbours(net, device, place, hops, channel, now)
     elif kind == ACT_LEARN:

@@ -232,6 +232,40 @@ def accept_data(clock, rules, packets, queue_pairs, number):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
+def accept_scattered(clock, rules, packets, queue_pairs, seen, number):
+    """Take in a data packet where packets overtake each other; return ACK, NAK or -1.
+
+    seen: (queue pairs * window) 1 for a PSN beyond the next expected one that is there already, at
+    `psn % window`. A hole draws one NAK when `reorder` later PSNs have come.
+    """
+    packet = packets[number]
+    pair = queue_pairs[packet["qp"]]
+    window = rules["window"]
+    first = np.int64(packet["qp"]) * window
+    psn = np.int64(packet["psn"])
+    if psn < pair["expected_psn"] or seen[first + psn % window]:
+        clock["refused"] += 1
+        return ACK if psn < pair["expected_psn"] else -1
+    clock["delivered"] += 1
+    pair["unacknowledged"] += 1
+    if psn != pair["expected_psn"]:
+        seen[first + psn % window] = 1
+        if pair["refused"] or psn - pair["expected_psn"] < rules["reorder"]:
+            return -1
+        pair["refused"] = 1
+        return NAK
+    pair["refused"] = 0
+    pair["expected_psn"] += 1
+    while seen[first + pair["expected_psn"] % window]:
+        seen[first + pair["expected_psn"] % window] = 0
+        pair["expected_psn"] += 1
+    if packet["flags"] & IS_LAST or pair["unacknowledged"] >= rules["ack_every"]:
+        pair["unacknowledged"] = 0
+        return ACK
+    return -1
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def start_transfer(clock, queue_pairs, transfers, lists, number, now):
     """Mark a transfer as ready and post what its queue pair may post, in order."""
     transfers[number]["ready"] = 1
