@@ -89,12 +89,31 @@ def write_report(
         "",
         *(f"Not here: {a.name}; {a.advice}.\n" for a in absent),
     ]
+    lines += _summarise(outcomes)
     for scenario in scenarios:
         own = [o for o in outcomes if o.scenario == scenario.name]
         lines += _describe(scenario)
         for level in (PACKET, FLOW):
             lines += _list(scenario, [o for o in own if o.simulator.level == level], level)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _summarise(outcomes: list[Outcome]) -> list[str]:
+    """Return how much faster ours is than each peer, and how far the makespans are apart."""
+    rows = []
+    for o in outcomes:
+        own = [other for other in outcomes if other.scenario == o.scenario]
+        packets = o.simulator.level == PACKET
+        ours = _find(own, PACKETS if packets else FLOWS)
+        alike = _find(own, BARE if packets else FLOWS)
+        times = _compare(o, ours)
+        if times != "-":
+            rows.append(
+                f"| {o.scenario} | {o.simulator.level} | {o.simulator.name} | {times} "
+                f"| {_differ(o, alike)} |"
+            )
+    head = ["| scenario | level | peer | ours is faster by | its makespan from ours |"]
+    return ["## In short", "", *head, "|---|---|---|---|---|", *rows, ""]
 
 
 def _describe(scenario: Scenario) -> list[str]:
@@ -138,14 +157,20 @@ def _row(o: Outcome, ours: Outcome | None, alike: Outcome | None) -> str:
     counted = "data_packets" if o.simulator.level == PACKET else "flows"
     rates = [_round(figures[key] / cpu_s) if figures[key] else "-" for key in ("events", counted)]
     makespan = f"{figures['makespan_ns'] / 1e3:,.1f}"
-    if alike and alike.figures and alike is not o:
-        share = figures["makespan_ns"] / alike.figures["makespan_ns"] - 1
-        makespan += f" ({share:+.2%})"
+    if alike is not o:
+        makespan += f" ({_differ(o, alike)})"
     known = f"{figures['acknowledged_ns'] / 1e3:,.1f}" if figures["acknowledged_ns"] else "-"
     return (
         f"| {o.simulator.name} | {figures['run_s']:.4f} | {cpu_s:.4f} | {' | '.join(rates)} "
         f"| {process} | {makespan} | {known} | {_compare(o, ours)} | {o.repeats} |"
     )
+
+
+def _differ(o: Outcome, alike: Outcome | None) -> str:
+    """Return how far the makespan is from that of our engine of the same kind."""
+    if not (alike and alike.figures and o.figures):
+        return "-"
+    return f"{o.figures['makespan_ns'] / alike.figures['makespan_ns'] - 1:+.2%}"
 
 
 def _compare(o: Outcome, ours: Outcome | None) -> str:
