@@ -56,7 +56,7 @@ class _Messages(NamedTuple):
     size: NDArray[np.float64]
     slot: NDArray[np.int64]
 
-    def of(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "_Messages":
+    def of(self, chosen: NDArray[np.bool_] | slice) -> "_Messages":
         return _Messages(
             self.src[chosen],
             self.dst[chosen],
@@ -88,22 +88,17 @@ def incast_findings(
     own = transfers[kept]
     if own.size == 0:
         return []
-    messages = _messages(channels, own, src, dst)
+    messages = _messages(channels, own, src, dst, len(names))
     window_ns = _window_ns(queue_pairs.queue_pairs, messages.slot)
     line_gbps = _line_rate(messages)
+    found_episodes = _episodes(messages, window_ns, len(names))
+    edges = np.searchsorted(messages.dst, [receivers, receivers + 1])
     findings = []
-    # Small numbers are sorted by radix, in one pass over what may be a million messages.
-    small = np.uint16 if len(names) <= 1 << 16 else np.int64
-    by_receiver = np.argsort(messages.dst.astype(small), kind="stable")
-    places = np.searchsorted(messages.dst[by_receiver], [receivers, receivers + 1])
-    for receiver, first, last in zip(receivers.tolist(), *places.tolist(), strict=True):
-        inbound = messages.of(by_receiver[first:last])
-        senders = np.unique(inbound.src)
-        if senders.size < MIN_SENDERS:
+    for receiver, first, last in zip(receivers.tolist(), *edges.tolist(), strict=True):
+        episodes = found_episodes.get(receiver)
+        if episodes is None:
             continue
-        episodes = _episodes(inbound, window_ns)
-        if episodes.size == 0:
-            continue
+        inbound = messages.of(slice(first, last))
         found = _judge(messages, inbound, episodes, window_ns, line_gbps, queue_pairs)
         if found is not None:
             findings.append(_finding(names[receiver], found, window_ns, line_gbps, captures))
@@ -129,16 +124,24 @@ def _messages(
     transfers: NDArray[np.void],
     src: NDArray[np.int64],
     dst: NDArray[np.int64],
+    hosts: int,
 ) -> _Messages:
+    """Return messages by receiver, then sender, then start."""
     number = transfers["channel"].astype(np.int64)
     start = transfers["start_ns"].astype(np.int64)
+    pair = np.unique(dst * hosts + src, return_inverse=True)[1].reshape(-1)
+    # Small numbers are sorted by radix, in one pass over what may be a million messages.
+    small = pair.astype(np.uint16) if pair.max(initial=0) < 1 << 16 else pair
+    order = np.argsort(start, kind="stable")
+    order = order[np.argsort(small[number[order]], kind="stable")]
+    number, start = number[order], start[order]
     return _Messages(
         src[number],
         dst[number],
         start,
-        np.maximum(transfers["end_ns"].astype(np.int64), start + 1),
-        transfers["bytes"].astype(np.float64),
-        channels["qp"][number].astype(np.int64),
+        np.maximum(transfers["end_ns"][order], start + 1),
+        transfers["bytes"][order].astype(np.float64),
+        channels["qp"].astype(np.int64)[number],
     )
 
 
@@ -160,25 +163,38 @@ def _line_rate(messages: _Messages) -> float:
     return float(np.percentile(large.size * 8 / (large.end - large.start), 95))
 
 
-def _episodes(inbound: _Messages, window_ns: int) -> NDArray[np.int64]:
-    """Return stretches (n, 2) ns in which at least `MIN_SENDERS` send within a window."""
-    starts, ends = [], []
-    for sender in np.unique(inbound.src).tolist():
-        own = inbound.of(inbound.src == sender)
-        order = np.argsort(own.start, kind="stable")
-        start, until = own.start[order], np.maximum.accumulate(own.end[order]) + window_ns
-        heads = np.concatenate(([True], start[1:] > until[:-1]))
-        starts.append(start[heads])
-        ends.append(until[np.concatenate((heads[1:], [True]))])
-    times = np.concatenate((*starts, *ends))
-    change = np.repeat([1, -1], [sum(map(len, starts)), sum(map(len, ends))])
+def _episodes(messages: _Messages, window_ns: int, hosts: int) -> dict[int, NDArray[np.int64]]:
+    """Return by receiver the stretches (n, 2) ns in which many senders send within a window.
+
+    All receivers and senders at once: each gets a time span of its own, behind the one before.
+    """
+    base = int(messages.start.min())
+    span = int(messages.end.max()) - base + 2 * window_ns + 2
+    other = np.diff(messages.dst * hosts + messages.src, prepend=-1) != 0
+    pair = np.cumsum(other) - 1
+    if max(int(pair[-1]) + 1, hosts) * span > np.iinfo(np.int64).max:
+        return {}  # more than days among thousands of hosts: the spans do not fit behind each other
+    shift = pair * span - base
+    start = messages.start + shift
+    until = np.maximum.accumulate(messages.end + shift + window_ns)
+    heads = np.concatenate(([True], start[1:] > until[:-1]))
+    tails = np.concatenate((heads[1:], [True]))
+    begins = start[heads] - shift[heads] + messages.dst[heads] * span
+    finishes = until[tails] - shift[tails] + messages.dst[tails] * span
+    times = np.concatenate((begins, finishes))
+    change = np.repeat(np.array([1, -1], np.int64), len(begins))
     order = np.argsort(times, kind="stable")
     times, degree = times[order], np.cumsum(change[order])
     many = degree >= MIN_SENDERS
-    begins = times[many & ~np.concatenate(([False], many[:-1]))]
-    finishes = times[~many & np.concatenate(([False], many[:-1]))]
-    episodes = np.stack((begins, np.maximum(finishes - window_ns, begins + 1)), axis=1)
-    return np.asarray(episodes, np.int64)
+    before = np.concatenate(([False], many[:-1]))
+    receivers, begins = np.divmod(times[many & ~before] - base, span)
+    finishes = (times[~many & before] - base) % span
+    finishes = np.maximum(finishes - window_ns, begins + 1)
+    stretches = np.stack((begins, finishes), axis=1) + base
+    if receivers.size == 0:
+        return {}
+    known, first = np.unique(receivers, return_index=True)
+    return dict(zip(known.tolist(), np.split(stretches, first[1:]), strict=True))
 
 
 class _Incast(NamedTuple):
