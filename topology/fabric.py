@@ -6,13 +6,15 @@ Builders and importers make a `Fabric`; nothing here knows a file format, a rout
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.errors import FabricError
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["ENDPOINT_KINDS", "SWITCH_KINDS", "Channels", "Device", "Fabric", "Link"]
 
@@ -177,8 +179,10 @@ class Fabric:
             f"fabric {self.name} has no link {name!r}; {_nearest(name, self._link_numbers)}"
         )
 
-    def graph(self) -> nx.MultiGraph:
+    def graph(self) -> "nx.MultiGraph":
         """Return the fabric as a networkx graph: nodes and edges by number, with all fields."""
+        import networkx as nx  # takes a tenth of a second, and few need it
+
         graph = nx.MultiGraph(name=self.name)
         for number, device in enumerate(self.devices):
             graph.add_node(number, **device._asdict())

@@ -10,7 +10,7 @@ from typing import Final
 from fabricscope.topology.fabric import ENDPOINT_KINDS, Fabric
 from fabricscope.topology.files.draft import Cable, Draft, Imported
 from fabricscope.topology.files.native import KINDS
-from fabricscope.topology.files.yaml_subset import parse_yaml
+from fabricscope.topology.files.yaml_text import parse_yaml
 
 __all__ = ["read_containerlab", "write_containerlab"]
 
