@@ -2,10 +2,12 @@
 
 Convergence runs from the failure until the last affected destination has a working path from
 every leaf, whatever a flow's hash chooses. Destinations that no route could reach (a crashed leaf's
-hosts) are counted apart: no scheme converges for them. Given flows are looked at in
+hosts) are counted apart: no scheme converges for them. A scheme that samples is judged by the
+destinations that packets ran to, since nothing else can be sampled. Given flows are looked at in
 flow_convergence.py.
 """
 
+import bisect
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -41,10 +43,12 @@ class DeviceSwitch:
 class Convergence:
     """When a fabric has converged.
 
-    convergence_ns: None if some destination never gets a working path though there is one; 0 if
-    nothing was affected. local_ns, remote_ns: longest outage that a switch with another path could
-    end by itself, and longest one that others had to be told of, each from its own beginning; nan
-    where there is none of the kind, inf where it never ends. breakdown: parts that add up to
+    convergence_ns: longest wait for a working path, from the event that began it; None if some
+    destination never gets one though there is one; 0 if nothing was affected. settled_ns: from the
+    first event of the failure to the end of the last wait, None likewise; more than convergence_ns
+    where several things fail one after the other. local_ns, remote_ns: longest outage that a switch
+    with another path could end by itself, and longest one that others had to be told of; nan where
+    there is none of the kind, inf where it never ends. breakdown: parts that add up to
     convergence_ns; those of `last`, the route change that ended the wait; all `detect` where
     senders or a repair ended it; None where nothing does. devices: each device's switch-over.
     outage_ns: time in which some affected destination had no working path though there was one.
@@ -54,6 +58,7 @@ class Convergence:
     """
 
     convergence_ns: float | None
+    settled_ns: float | None
     local_ns: float
     remote_ns: float
     breakdown: Moments | None
@@ -77,8 +82,11 @@ class _Wait(NamedTuple):
 
 def find_convergence(situation: Situation, plan: Plan) -> Convergence:
     """Return when the fabric has converged after `situation.failure` under `plan`."""
-    start_ns = situation.failure.start_ns
-    ended_ns = start_ns
+    causes = sorted(
+        {start for times in find_dead_intervals(situation.failure).values() for start, _ in times}
+    )
+    ended_ns = settled_ns = situation.failure.start_ns
+    converged_ns = 0.0
     longest = {LOCAL: math.nan, REMOTE: math.nan}
     collateral_ns = 0.0
     affected = stranded = 0
@@ -96,19 +104,23 @@ def find_convergence(situation: Situation, plan: Plan) -> Convergence:
         if not possible:
             continue
         outages.append(possible)
-        ended_ns = max(ended_ns, possible[-1][1])
+        settled_ns = max(settled_ns, possible[-1][1])
+        for start, end in possible:
+            waited_ns = end - causes[bisect.bisect_right(causes, start) - 1]
+            if waited_ns > converged_ns:
+                converged_ns, ended_ns = waited_ns, end
         for role in (LOCAL, REMOTE):
             if wait.role & role:
                 lengths = [end - start for start, end in possible]
                 longest[role] = float(np.fmax(longest[role], max(lengths)))
-    converged_ns = ended_ns - start_ns if ended_ns < math.inf else None
-    last = _find_last(situation, plan, ended_ns)
-    breakdown = last.moments if last else Moments(detect_ns=converged_ns or 0.0)
+    never = settled_ns == math.inf
+    last = _find_last(plan, ended_ns, converged_ns)
     return Convergence(
-        convergence_ns=converged_ns,
+        convergence_ns=None if never else converged_ns,
+        settled_ns=None if never else settled_ns - situation.failure.start_ns,
         local_ns=longest[LOCAL],
         remote_ns=longest[REMOTE],
-        breakdown=None if converged_ns is None else breakdown,
+        breakdown=None if never else last.moments if last else Moments(detect_ns=converged_ns),
         last=last,
         devices=_find_switches(situation, plan),
         outage_ns=sum(end - start for start, end in unite(outages)),
@@ -132,7 +144,8 @@ def _relabel(times: Intervals, relabel_ns: float | None, share: float) -> Interv
 def _find_waits(situation: Situation, plan: Plan) -> Iterator[_Wait]:
     """Yield the outages of all origins of traffic, equal ones of an origin together."""
     routes = situation.routes
-    outages = find_outages(situation, plan.changes)
+    samples = plan.data_plane is not None and plan.data_plane.mode == "sampled"
+    outages = find_outages(situation, plan.changes, carrying_only=samples)
     edges = set(routes.target[routes.uplinks].tolist())
     for device in sorted(edges & outages.bad.keys()):
         places = np.flatnonzero(outages.bad[device])
@@ -179,21 +192,24 @@ def _in_all(parts: list[Intervals]) -> Intervals:
     return subtract(everything, outside)
 
 
-def _find_last(situation: Situation, plan: Plan, ended_ns: float) -> DeviceSwitch | None:
-    """Return the route change at `ended_ns`, with moments that begin at the failure."""
-    start_ns = situation.failure.start_ns
+def _find_last(plan: Plan, ended_ns: float, after_ns: float) -> DeviceSwitch | None:
+    """Return the route change at `ended_ns`, with moments that add up to `after_ns`."""
     for change in plan.changes:
         if change.time_ns == ended_ns:
-            after_ns = ended_ns - start_ns
-            return DeviceSwitch(
-                change.device, change.role, after_ns, _stretch(change.moments, after_ns)
-            )
+            moments = _stretch(change.moments, after_ns)
+            return DeviceSwitch(change.device, change.role, after_ns, moments)
     return None
 
 
 def _stretch(moments: Moments, total_ns: float) -> Moments:
-    """Return the moments with the time before their own event counted as detection."""
-    return replace(moments, detect_ns=moments.detect_ns + total_ns - moments.total_ns)
+    """Return the moments with the time before their own event counted as detection.
+
+    What began before the wait itself is not divided: it is all detection.
+    """
+    detect_ns = moments.detect_ns + total_ns - moments.total_ns
+    if detect_ns < 0:
+        return Moments(detect_ns=total_ns, hops=moments.hops)
+    return replace(moments, detect_ns=detect_ns)
 
 
 def _find_switches(situation: Situation, plan: Plan) -> tuple[DeviceSwitch, ...]:

@@ -54,7 +54,7 @@ class Answers(NamedTuple):
         """Return when the last failure has converged, from the first one's start; None: never."""
         first_ns = min(failure.start_ns for failure in self.failures)
         ends = [
-            None if entry.convergence_ns is None else failure.start_ns + entry.convergence_ns
+            None if entry.settled_ns is None else failure.start_ns + entry.settled_ns
             for failure, entry in zip(self.failures, self.convergences, strict=True)
         ]
         known = [end for end in ends if end is not None]

@@ -15,7 +15,7 @@ from fabricscope.errors import FabricError
 from fabricscope.topology.builders import build
 from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.failure_specs import compile_failure, endpoints_cut_off
-from fabricscope.topology.failures import Failure
+from fabricscope.topology.failures import Failure, combine_failures
 from fabricscope.topology.recovery.plan import Scheme
 from fabricscope.topology.recovery.registry import make_scheme
 from fabricscope.topology.routing.routes import Routes, build_routes
@@ -84,6 +84,8 @@ def prepare(scenario: Scenario, source: Source) -> Experiment:
     for place, spec in enumerate(scenario.failures):
         with _placed(source, f"failures.{place}"):
             failures.append(compile_failure(spec, fabric))
+    if failures:  # schemes answer all of them together: one may take the way that another leaves
+        failures = [combine_failures(failures)]
     with _placed(source, "fabric"):
         routes = build_routes(fabric, endpoints_cut_off(failures, fabric))
     schemes = []

@@ -55,15 +55,23 @@ class _Times:
         return self.numbers[intervals]
 
 
-def find_outages(situation: Situation, changes: tuple[RouteChange, ...]) -> OutageMap:
-    """Return when the switches that `situation.failure` concerns have no working route."""
-    return _Outages(situation, changes).find()
+def find_outages(
+    situation: Situation, changes: tuple[RouteChange, ...], carrying_only: bool = False
+) -> OutageMap:
+    """Return when the switches that `situation.failure` concerns have no working route.
+
+    carrying_only: leave out next hops of which `situation.traffic` says that nothing ran over them
+    towards the group.
+    """
+    return _Outages(situation, changes, carrying_only).find()
 
 
 class _Outages:
     """The work of `find_outages`: switches by distance from their destination, nearest first."""
 
-    def __init__(self, situation: Situation, changes: tuple[RouteChange, ...]) -> None:
+    def __init__(
+        self, situation: Situation, changes: tuple[RouteChange, ...], carrying_only: bool
+    ) -> None:
         self.routes = situation.routes
         self.feeding = FeedingChannels(situation.routes)
         self.source = situation.fabric.channels.source
@@ -81,6 +89,12 @@ class _Outages:
                 self.withdrawn[channel] = number
             else:
                 self.excluded.setdefault(device, {})[channel, group] = number
+        traffic = situation.traffic
+        self.carried = {
+            int(channel): traffic.packets_per_ns[place] > 0
+            for place, channel in enumerate(traffic.channels)
+            if carrying_only
+        }
         self.rows: dict[int, RowRoutes] = {}
         self.watched: dict[int, set[int]] = {}
         self.bad: dict[int, NDArray[np.int64]] = {}
@@ -152,6 +166,8 @@ class _Outages:
             lost_here = self.dead_at_first(channel) if dead else 0.0
             groups = row.used_for(channel)
             groups = groups[level[groups]]
+            if channel in self.carried:
+                groups = groups[self.carried[channel][groups]]
             below = self.look_below(peer, groups)
             for group, bad, hopeless, lost, role in zip(groups.tolist(), *below, strict=True):
                 told = excluded.get((channel, group), 0)

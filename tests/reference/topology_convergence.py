@@ -67,28 +67,36 @@ def _is_hit(situation: Situation, device: int, group: int) -> bool:
     )
 
 
-def converge(situation: Situation, plan: Plan) -> float | None:
-    """Return ns from the failure until no affected leaf can fail any more; None if never.
+def converge(situation: Situation, plan: Plan) -> tuple[float | None, float | None]:
+    """Return the longest wait from its own cause, and ns from the failure to the last one's end.
 
-    Failures of links between switches only.
+    None if never. Failures of links between switches only.
     """
     start_ns = situation.failure.start_ns
+    deaths = [e.time_ns for e in situation.failure.events if e.rate_factor <= 0 or e.loss >= 1]
     times = sorted(
         {start_ns}
         | {event.time_ns for event in situation.failure.events}
         | {change.time_ns for change in plan.changes}
     )
     routes = situation.routes
-    leaves = sorted({int(routes.target[channel]) for channel in routes.uplinks})
-    last_ns = start_ns
-    for place, time_ns in enumerate(times):
-        until_ns = times[place + 1] if place + 1 < len(times) else math.inf
-        for leaf in leaves:
-            for group in range(routes.distance.shape[0]):
-                if (
-                    _is_hit(situation, leaf, group)
-                    and _can_fail(situation, plan, leaf, group, time_ns)
-                    and not _must_fail(situation, leaf, group, time_ns)
-                ):
-                    last_ns = until_ns
-    return None if last_ns == math.inf else last_ns - start_ns
+    longest_ns = 0.0
+    settled_ns = start_ns
+    for leaf in sorted({int(routes.target[channel]) for channel in routes.uplinks}):
+        for group in range(routes.distance.shape[0]):
+            if not _is_hit(situation, leaf, group):
+                continue
+            cause_ns = None
+            for place, time_ns in enumerate(times):
+                waits = _can_fail(situation, plan, leaf, group, time_ns)
+                if not waits or _must_fail(situation, leaf, group, time_ns):
+                    cause_ns = None
+                    continue
+                if cause_ns is None:
+                    cause_ns = max(death for death in deaths if death <= time_ns)
+                until_ns = times[place + 1] if place + 1 < len(times) else math.inf
+                longest_ns = max(longest_ns, until_ns - cause_ns)
+                settled_ns = max(settled_ns, until_ns)
+    if settled_ns == math.inf:
+        return None, None
+    return longest_ns, settled_ns - start_ns

@@ -44,7 +44,8 @@ def test_random_plans_agree_with_the_twin(situate, seed):
             _change(float(rng.uniform(1e6, 7e6)), device, channel, group, rng.random() < 0.3)
         )
     plan = Plan(tuple(sorted(changes, key=lambda change: change.time_ns)))
-    assert find_convergence(situation, plan).convergence_ns == converge(situation, plan)
+    found = find_convergence(situation, plan)
+    assert (found.convergence_ns, found.settled_ns) == converge(situation, plan)
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES.keys() - {"prr", "reps"}))
@@ -62,7 +63,7 @@ def test_schemes_agree_with_the_twin_and_moments_add_up(situate, scheme, fabric,
     situation = situate(fabric, spec)
     plan = make_scheme(scheme).plan(situation, np.random.default_rng(3))
     found = find_convergence(situation, plan)
-    assert found.convergence_ns == converge(situation, plan)
+    assert (found.convergence_ns, found.settled_ns) == converge(situation, plan)
     if found.breakdown is not None:
         assert found.breakdown.total_ns == pytest.approx(found.convergence_ns, abs=1e-3)
     for switch in found.devices:
@@ -137,3 +138,15 @@ def test_what_the_reaction_cuts_off_is_collateral(situate):
     assert found.convergence_ns is not None
     assert found.convergence_ns < 1e8  # leaf0 moves; the spine's hold time does not count
     assert found.collateral_ns > 0  # the spine withdraws a direction that still worked
+
+
+def test_failures_one_after_the_other_count_from_their_own_beginning(situate):
+    situation = situate("leaf-spine:3x3x1@100G", "leaf0-spine0@1ms", "leaf1-spine1@900ms")
+    plan = make_scheme("dpfr").plan(situation, np.random.default_rng(1))
+    found = find_convergence(situation, plan)
+    assert found.convergence_ns is not None
+    assert found.settled_ns is not None
+    assert 0 < found.convergence_ns < 1e6
+    assert 899e6 < found.settled_ns < 900e6
+    assert found.breakdown is not None
+    assert found.breakdown.total_ns == pytest.approx(found.convergence_ns, abs=1e-3)

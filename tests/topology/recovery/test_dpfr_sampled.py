@@ -59,11 +59,11 @@ def test_the_whole_plan_waits_for_the_sample(situate, share, expected_us):
     uplink = _channel(empty, "leaf0", "spine0")
     situation = _loaded(empty, {uplink: {_group(empty, "host1"): share * FULL_100G}})
     waits = []
-    for seed in range(4_000):
+    for seed in range(1_000):
         change = _plan(situation, seed).changes[0]
         waits.append(change.moments.sample_ns)
         assert change.moments.total_ns == pytest.approx(change.time_ns - 1e6, abs=1e-3)
-    assert np.mean(waits) / 1e3 == pytest.approx(expected_us, rel=0.05)
+    assert np.mean(waits) / 1e3 == pytest.approx(expected_us, rel=0.1)
 
 
 def test_a_spine_advertises_to_the_leaf_that_the_sample_came_from(situate):
@@ -167,3 +167,15 @@ def test_the_same_seed_gives_the_same_plan(situate):
     situation = situate("leaf-spine:3x2x1@100G", "leaf0-spine0@1ms")
     assert _plan(situation, 5).changes == _plan(situation, 5).changes
     assert _plan(situation, 5).changes != _plan(situation, 6).changes
+
+
+def test_destinations_without_packets_do_not_wait(situate):
+    empty = situate("leaf-spine:4x2x1@100G", "leaf0>spine0@1ms")
+    uplink = _channel(empty, "leaf0", "spine0")
+    situation = _loaded(empty, {uplink: {_group(empty, "host2"): FULL_100G}})
+    plan = _plan(situation, fallback="bgp")
+    sampled = {change.group for change in plan.changes if change.time_ns < 10e6}
+    assert sampled == {_group(empty, "host2")}
+    found = find_convergence(situation, plan)
+    assert found.convergence_ns < 10e6
+    assert found.affected == 1
