@@ -5,8 +5,7 @@ the packet engine's matter. Acknowledgements take no bandwidth, and a flow that 
 path while both work loses nothing by reordering.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from fabricscope.topology.failures import ChannelEvent, Failure
 from fabricscope.topology.flow_level import kernels
 from fabricscope.topology.flow_level.at_once import all_at_once, send_at_once
 from fabricscope.topology.flow_level.network import Paths
-from fabricscope.topology.flow_level.options import FlowOptions
+from fabricscope.topology.flow_level.options import FlowOptions, make_settings
 from fabricscope.topology.flow_level.outages import kernels as outages
 from fabricscope.topology.flow_level.results import collect_outcome
 from fabricscope.topology.flow_level.state import (
@@ -29,6 +28,7 @@ from fabricscope.topology.flow_level.state import (
     Way,
     Work,
 )
+from fabricscope.topology.flow_level.timeline import moments_of, windows_of
 from fabricscope.topology.outcome import Outcome
 from fabricscope.topology.recovery.plan import Plan, RouteChange
 from fabricscope.topology.routing.balancing import Balancing, assign_hashes, pair_ends
@@ -114,23 +114,10 @@ class FlowRun:
     @property
     def settings(self) -> Settings:
         """Return the numbers that the kernels need now."""
-        o = self.options
         gap_ns = -1.0
         if self.paths.balancing.kind == "flowlet":
             gap_ns = self.paths.balancing.flowlet_gap_ns
-        return Settings(
-            float(o.packet_bytes),
-            float(o.window_bytes),
-            o.rto_ns,
-            o.doubling,
-            o.retry_count,
-            o.rtt_ns,
-            self.relabel_ns,
-            gap_ns,
-            o.selective,
-            o.resolve_share,
-            self.at_once,
-        )
+        return make_settings(self.options, self.relabel_ns, gap_ns, self.at_once)
 
     def advance(self, until_ns: float) -> None:
         """Let everything happen up to `until_ns`."""
@@ -159,15 +146,15 @@ class FlowRun:
     def play(self, failures: Sequence[Failure], plans: Sequence[Plan]) -> None:
         """Run to the end, or to `options.stop_ns`."""
         stop_ns = self.options.stop_ns
-        bounds = _windows(failures, plans)
-        moments = self._moments(failures, plans)
-        for now, group in itertools.groupby(moments, key=lambda moment: moment[0]):
+        bounds = windows_of(failures, plans)
+        relabel_ns = self.relabel_ns if self.paths.balancing.sprays else -1.0
+        for now, what in moments_of(failures, plans, relabel_ns):
             if now >= stop_ns:
                 break
             self.advance(now)
             if now in bounds:
                 self.cut_window(now)
-            self._apply(now, [what for _, what in group])
+            self._apply(now, what)
         self.advance(stop_ns)
 
     def set_fabric(self, what: Sequence[ChannelEvent | RouteChange]) -> None:
@@ -204,18 +191,6 @@ class FlowRun:
         end_ns = max(float(self.queue.clock[0]), last_ns if self.options.stop_ns == np.inf else 0)
         self.flush(float(self.queue.clock[0]))
         return collect_outcome(self, end_ns)
-
-    def _moments(
-        self, failures: Sequence[Failure], plans: Sequence[Plan]
-    ) -> Iterator[tuple[float, ChannelEvent | RouteChange | None]]:
-        """Return what happens to the fabric, in order; None: sprayers avoid dead paths."""
-        moments: list[tuple[float, ChannelEvent | RouteChange | None]] = [
-            (event.time_ns, event) for failure in failures for event in failure.events
-        ]
-        moments.extend((change.time_ns, change) for plan in plans for change in plan.changes)
-        if self.relabel_ns >= 0 and self.paths.balancing.sprays:
-            moments.extend((f.start_ns + self.relabel_ns, None) for f in failures)
-        return iter(sorted(moments, key=lambda moment: moment[0]))
 
     def _apply(self, now_ns: float, what: list[ChannelEvent | RouteChange | None]) -> None:
         """Let channels die or return and routes change, and the queue pairs follow."""
@@ -306,12 +281,3 @@ class FlowRun:
     def _way(self) -> Way:
         path = np.empty((1, self.net.entries.shape[1]), np.int32)
         return Way(self.paths.routes, self.paths.state, self.paths.seeds, self.sent[-1], path)
-
-
-def _windows(failures: Sequence[Failure], plans: Sequence[Plan]) -> tuple[float, ...]:
-    """Return where the windows during and after the failures begin."""
-    if not failures:
-        return ()
-    start_ns = min(failure.start_ns for failure in failures)
-    end_ns = max((change.time_ns for plan in plans for change in plan.changes), default=start_ns)
-    return (start_ns, max(end_ns, start_ns))

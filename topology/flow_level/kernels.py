@@ -169,8 +169,10 @@ def _end_sending(run, todo, pairs, queue, settings, flow, now):
         following = todo.queue[todo.head[flow]]
         if todo.released[following]:
             pairs.remaining[flow] = todo.size_bytes[following]
-            step = todo.size_bytes[following] / (run.rate[flow] * pairs.progress[flow])
-            set_finish(queue, flow, now + step)
+            step_ns = np.inf
+            if run.rate[flow] > 0.0:
+                step_ns = pairs.remaining[flow] / (run.rate[flow] * pairs.progress[flow])
+            set_finish(queue, flow, now + step_ns)
             return
     pairs.active[flow] = 0
     pairs.idle_ns[flow] = now

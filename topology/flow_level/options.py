@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["FlowOptions"]
+from fabricscope.topology.flow_level.state import Settings
+
+__all__ = ["FlowOptions", "make_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +31,26 @@ class FlowOptions:
     selective: bool = False
     stop_ns: float = float("inf")
     resolve_share: float = 1 / 64
+
+
+def make_settings(
+    options: FlowOptions, relabel_ns: float, flowlet_ns: float, at_once: bool
+) -> Settings:
+    """Return the numbers that kernels need.
+
+    relabel_ns: of host-based recovery, below 0 for none; flowlet_ns: the pause after which a flow
+    takes another path, below 0 for never; at_once: first rates are final.
+    """
+    return Settings(
+        float(options.packet_bytes),
+        float(options.window_bytes),
+        float(options.rto_ns),
+        bool(options.doubling),
+        int(options.retry_count),
+        float(options.rtt_ns),
+        float(relabel_ns),
+        float(flowlet_ns),
+        bool(options.selective),
+        float(options.resolve_share),
+        bool(at_once),
+    )

@@ -1,12 +1,13 @@
-"""Queue-pair scaling: each message cut over several queue pairs of its connection."""
+"""Transfers made of others: cut over queue pairs, or what is left of them at a moment."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fabricscope.errors import FabricError
 from fabricscope.topology.workloads.graph import MAX_EDGES, MAX_TRANSFERS
 from fabricscope.topology.workloads.transfers import Transfers
 
-__all__ = ["stripe"]
+__all__ = ["stripe", "unfinished"]
 
 
 def stripe(transfers: Transfers, queue_pairs: int) -> Transfers:
@@ -48,4 +49,46 @@ def stripe(transfers: Transfers, queue_pairs: int) -> Transfers:
         iteration=np.repeat(transfers.iteration, k),
         phase=np.repeat(transfers.phase, k),
         operation=np.repeat(transfers.operation, k),
+    )
+
+
+def unfinished(
+    transfers: Transfers,
+    finish_ns: NDArray[np.float64],
+    remaining_bytes: NDArray[np.float64],
+    now_ns: float,
+) -> tuple[Transfers, NDArray[np.int64]]:
+    """Return what is left of `transfers` at `now_ns`, and each rest's number in `transfers`.
+
+    finish_ns, remaining_bytes: (transfers) as of an `Outcome` that was stopped then: a transfer
+    with a finish has arrived. What is sent but has not arrived is left as a transfer of no bytes.
+    A computation that has begun goes on for its rest.
+    """
+    arrived = ~np.isnan(finish_ns)
+    kept = np.flatnonzero(~arrived)
+    number = np.full(len(arrived), -1, np.int64)
+    number[kept] = np.arange(len(kept))
+    owner = np.repeat(np.arange(len(arrived)), np.diff(transfers.successor_start))
+    followers = transfers.successors
+    waits = transfers.waits.copy()
+    np.subtract.at(waits, followers[arrived[owner]], 1)
+    # A computation runs from the last arrival that it waited for, or from the start.
+    since_ns = np.zeros(len(arrived))
+    np.maximum.at(since_ns, followers[arrived[owner]], finish_ns[owner[arrived[owner]]])
+    delay_ns = transfers.delay_ns.copy()
+    free = waits == 0
+    delay_ns[free] = np.maximum(delay_ns[free] - (now_ns - since_ns[free]), 0.0)
+    inner = ~arrived[owner]
+    start = np.zeros(len(kept) + 1, np.int64)
+    np.cumsum(np.bincount(number[owner[inner]], minlength=len(kept)), out=start[1:])
+    rest = Transfers(*(c[kept] if len(c) == len(arrived) else c for c in transfers))
+    return (
+        rest._replace(
+            size_bytes=np.ceil(remaining_bytes[kept]).astype(np.int64),
+            waits=waits[kept],
+            successor_start=start,
+            successors=number[followers[inner]].astype(np.int32),
+            delay_ns=delay_ns[kept],
+        ),
+        kept,
     )
