@@ -81,9 +81,15 @@ def unfinished(
     inner = ~arrived[owner]
     start = np.zeros(len(kept) + 1, np.int64)
     np.cumsum(np.bincount(number[owner[inner]], minlength=len(kept)), out=start[1:])
-    rest = Transfers(*(c[kept] if len(c) == len(arrived) else c for c in transfers))
     return (
-        rest._replace(
+        Transfers(
+            source=transfers.source[kept],
+            destination=transfers.destination[kept],
+            queue_pair=transfers.queue_pair[kept],
+            job=transfers.job[kept],
+            iteration=transfers.iteration[kept],
+            phase=transfers.phase[kept],
+            operation=transfers.operation[kept],
             size_bytes=np.ceil(remaining_bytes[kept]).astype(np.int64),
             waits=waits[kept],
             successor_start=start,
