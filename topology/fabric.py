@@ -6,15 +6,12 @@ Builders and importers make a `Fabric`; nothing here knows a file format, a rout
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.errors import FabricError
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 __all__ = ["ENDPOINT_KINDS", "SWITCH_KINDS", "Channels", "Device", "Fabric", "Link"]
 
@@ -178,17 +175,6 @@ class Fabric:
         raise FabricError(
             f"fabric {self.name} has no link {name!r}; {_nearest(name, self._link_numbers)}"
         )
-
-    def graph(self) -> "nx.MultiGraph":
-        """Return the fabric as a networkx graph: nodes and edges by number, with all fields."""
-        import networkx as nx  # takes a tenth of a second, and few need it
-
-        graph = nx.MultiGraph(name=self.name)
-        for number, device in enumerate(self.devices):
-            graph.add_node(number, **device._asdict())
-        for number, link in enumerate(self.links):
-            graph.add_edge(link.a, link.b, key=number, **link._asdict())
-        return graph
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fabricscope.topology.fabric import Fabric
 
-__all__ = ["SwitchGraph", "build_switch_graph"]
+__all__ = ["SwitchGraph", "build_switch_graph", "fabric_graph"]
 
 
 class SwitchGraph(NamedTuple):
@@ -73,3 +73,13 @@ def build_switch_graph(fabric: Fabric) -> SwitchGraph:
         access_row=target[access],
         access_rate=channels.rate[access],
     )
+
+
+def fabric_graph(fabric: Fabric) -> nx.MultiGraph:
+    """Return a fabric as a networkx graph: nodes and edges by number, with all fields."""
+    graph = nx.MultiGraph(name=fabric.name)
+    for number, device in enumerate(fabric.devices):
+        graph.add_node(number, **device._asdict())
+    for number, link in enumerate(fabric.links):
+        graph.add_edge(link.a, link.b, key=number, **link._asdict())
+    return graph

@@ -8,11 +8,12 @@ from fabricscope.topology import ecmp
 from fabricscope.topology.builders import build
 from fabricscope.topology.ecmp import find_ecmp_widths
 from fabricscope.topology.fabric import Fabric
+from fabricscope.topology.switch_graph import fabric_graph
 
 
 def _slow_widths(fabric: Fabric) -> dict[int, tuple[int, int, int]]:
     """Return pairs, least and most width by distance."""
-    graph = fabric.graph()
+    graph = fabric_graph(fabric)
     graph.remove_nodes_from([n for n, device in enumerate(fabric.devices) if not device.tier])
     leaves = [n for n, device in enumerate(fabric.devices) if device.tier == 1]
     found: dict[int, list[int]] = {}

@@ -8,6 +8,7 @@ import pytest
 from fabricscope.errors import FabricError
 from fabricscope.topology.builders import build
 from fabricscope.topology.fabric import Device, Fabric, Link
+from fabricscope.topology.switch_graph import fabric_graph
 
 A, B = Device("a", "host", 0), Device("b", "leaf", 1, forwarding_ns=500.0)
 
@@ -58,7 +59,7 @@ def test_links_are_found_from_both_ends_and_parallel_ones_by_number() -> None:
 
 def test_the_graph_has_every_field() -> None:
     fabric = build("rail:2x2x1@100G")
-    graph = fabric.graph()
+    graph = fabric_graph(fabric)
     assert graph.number_of_nodes() == len(fabric.devices)
     assert graph.number_of_edges() == len(fabric.links)
     assert graph.nodes[0]["name"] == "gpu0"

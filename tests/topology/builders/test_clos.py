@@ -6,6 +6,7 @@ import pytest
 from fabricscope.topology.builders.clos import build_clos, build_fat_tree, build_leaf_spine
 from fabricscope.topology.builders.wiring import Hardware
 from fabricscope.topology.fabric import Fabric
+from fabricscope.topology.switch_graph import fabric_graph
 
 
 def _pairs(fabric: Fabric) -> dict[tuple[str, str], int]:
@@ -46,7 +47,7 @@ def test_clos_joins_spines_with_cores_by_their_place_in_the_pod() -> None:
 @pytest.mark.parametrize("k", [2, 4, 6])
 def test_a_fat_tree_has_k_ports_a_switch_and_k_squared_over_4_paths(k: int) -> None:
     fabric = build_fat_tree("x", k, Hardware())
-    graph = fabric.graph()
+    graph = fabric_graph(fabric)
     kinds = [device.kind for device in fabric.devices]
     counts = [kinds.count(kind) for kind in ("host", "leaf", "spine", "core")]
     assert counts == [k**3 // 4, k * k // 2, k * k // 2, k * k // 4]
