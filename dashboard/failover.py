@@ -21,10 +21,8 @@ Result = Mapping[str, Any]
 
 STAGES: Final = ("detect", "sample", "notify", "install", "switch")
 """Parts of a convergence, in order of time."""
-SUB_MILLISECOND_US: Final = 1000.0
-IMBALANCE: Final = 1.5
-"""From so many times the formula on, the baseline's slowness is named."""
-NOTICEABLE: Final = 1.005
+NOTICEABLE_US: Final = 100.0
+"""A loss of the job's time that is more than a few round trips."""
 
 
 def central(value: Any) -> float | None:
@@ -75,7 +73,7 @@ def _badness(result: Result) -> float:
 def _describe_cost(result: Result) -> str:
     stall = central(result["stall_us"])
     if stall is None:
-        return "everything: it never ends"
+        return "all of it (it never ends)"
     ratio = central(result["jct_ratio"]) or 1.0
     return f"{format_microseconds(max(stall, 0.0))} (x{ratio:.3g})"
 
@@ -116,9 +114,11 @@ def describe_time_out(document: Document, result: Result) -> str:
             f"{setting} adds is seen at packet level only (--engine packet or hybrid)."
         )
     if not late:
+        slow = stall is not None and stall > max(4 * converged, NOTICEABLE_US)
+        rest = "; what it loses is the bandwidth of the dead links" if slow else ""
         return (
             f"{name} converges in {found} and the job loses {lost}: no queue pair lost the end of "
-            f"a message or window, so none waited for the NIC's time-out of {setting}."
+            f"a message or window, so none waited for the NIC's time-out of {setting}{rest}."
         )
     affected = late + (quick or 0.0)
     stays = stall is not None and stall > max(4 * converged, time_out / 2)
@@ -144,8 +144,8 @@ def list_remarks(document: Document) -> list[str]:
     if all("local" in result["roles"] for result in results) and len(results) > 1:
         remarks.append(
             "Where a leaf loses its own uplink (local), every other equal path already is the "
-            "backup, so that schemes differ little; the remote case, in which others must be "
-            "told, is the one to compare."
+            "backup and nobody has to be told; the remote case is the one that tells schemes "
+            "apart."
         )
     remarks.extend(document["remarks"])
     for result in results:

@@ -162,11 +162,14 @@ def _find_traffic(experiment: Experiment, chance: Chance, failure: Failure) -> T
     flows, hops = np.nonzero((rows >= 0) & (entries >= 0))
     group = experiment.routes.group[run.pairs.destination[sending[flows]]]
     weight = run.net.weights[sending[flows] * run.net.stride, hops]
-    np.add.at(
-        rates,
-        (rows[flows, hops], group),
-        run.run.rate[sending[flows]] * weight / options.packet_bytes,
-    )
+    packets = run.run.rate / options.packet_bytes
+    np.add.at(rates, (rows[flows, hops], group), packets[sending[flows]] * weight)
+    for flow in sending[run.net.class_of[sending] >= 0].tolist():
+        kind = run.net.class_of[flow]
+        part = slice(run.net.class_start[kind], run.net.class_start[kind + 1])
+        over = place[run.net.class_channels[part]]
+        share = run.net.class_weights[part][over >= 0] * packets[flow]
+        rates[over[over >= 0], experiment.routes.group[run.pairs.destination[flow]]] += share
     return Traffic(wanted.astype(np.int32), rates)
 
 

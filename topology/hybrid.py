@@ -30,7 +30,7 @@ __all__ = ["run_hybrid"]
 LEAD_RTTS: Final = 2.0
 """Packets begin so many round trips before the failure, so that queues are as they would be."""
 GIVEN_UP: Final = "the queue pair gave up after its last retry"
-STEPS_A_TIMEOUT: Final = 8
+EVENTS_A_LOOK: Final = 100_000
 FEW_PACKETS: Final = 1_000_000
 """With so few packets left to send they are followed to the end."""
 MOST_EVENTS: Final = 400_000_000
@@ -136,16 +136,14 @@ def _run_window(
         return False
     run.advance(failure_ns + converged_ns + rtt_ns)
     wanted = run.sent()
-    step_ns = max(rtt_ns, run.nic.timeout_ns / STEPS_A_TIMEOUT)
-    step_ns = min(step_ns, 100 * rtt_ns)
-    now_ns = run.now_ns
     while not run.ended and run.events < MOST_EVENTS:
         hit = run.hit()
+        before = run.events
         if (run.acknowledged()[hit] >= wanted[hit]).all():
             break
-        now_ns = max(now_ns, run.now_ns) + step_ns
-        step_ns = min(2 * step_ns, max(rtt_ns, run.nic.timeout_ns / STEPS_A_TIMEOUT))
-        run.advance(now_ns)
+        run.advance_some(EVENTS_A_LOOK)
+        if run.events == before:
+            break
     if run.left_bytes(0.0).sum() <= FEW_PACKETS * run.nic.mtu_bytes:
         run.advance(np.inf)
         return False

@@ -52,6 +52,11 @@ class PacketRun:
         self.options = replace(self.options, until_ns=limit)
         self.network = engine.run_network(self.network, self.options)
 
+    def advance_some(self, events: int) -> None:
+        """Let about so many events happen, however much time they take."""
+        self.options = replace(self.options, until_ns=None)
+        self.network = engine.run_network(self.network, self.options, events)
+
     @property
     def now_ns(self) -> float:
         """Return the time of the last event."""
