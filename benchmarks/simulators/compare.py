@@ -51,6 +51,7 @@ def main() -> int:
         print(f"bench-sim: left out: {missing.name}; {missing.advice}")
     chosen = QUICK if arguments.quick else tuple(RUNS)
     scenarios = [draw_paths(s) for s in _list_with_shares() if s.name in chosen]
+    _warm_up([s for s in simulators if s.ours], scenarios[0])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     outcomes: list[Outcome] = []
     for scenario in scenarios:
@@ -87,6 +88,19 @@ def _list_with_shares() -> list[Scenario]:
         text = f"{part.text}; {share} of the bytes"
         named[f"{name}, {share}"] = replace(part, name=f"{name}, {share}", text=text)
     return [named[name] for name in RUNS]
+
+
+def _warm_up(simulators: Sequence[Simulator], scenario: Scenario) -> None:
+    """Run ours once, so that no measured run compiles kernels."""
+    print(
+        "bench-sim: loading our kernels, which takes minutes where they must be compiled",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(dir=BUILD) as name:
+        path = Path(name) / "scenario.txt"
+        write_scenario(scenario, path)
+        for simulator in simulators:
+            _run_once(simulator, path)
 
 
 def _compare(scenario: Scenario, simulators: Sequence[Simulator], repeats: int) -> list[Outcome]:
