@@ -74,7 +74,7 @@ class TapAnalyzer:
     """Finds the packets that several taps saw; `names` is indexed by the `tap` column.
 
     Offline: `sample` each capture, `fit`, then `merge` or `align`, and `mark`, then `finish`.
-    Live: `align` and `mark` alone; clocks are then taken as equal.
+    Live: `mark` alone, rows carrying taps below MAX_TAPS; clocks are then taken as equal.
     """
 
     def __init__(
@@ -153,6 +153,11 @@ class TapAnalyzer:
             part = slice_packets(packets, start, start + step)
             columns = signatures(view, part, self._payload_bytes)
             kernels.mark(part, *columns, self._state, self._window_ns, self._proximity_ns)
+
+    @property
+    def forced_out(self) -> int:
+        """Return how many packets were forgotten so far before the window had passed."""
+        return int(self._state.totals[TOTALS.forced_out])
 
     def finish(self) -> TapResult:
         """Return what was found; the analyzer is not to be used again."""

@@ -38,6 +38,7 @@ TAP_SAMPLES: Final = (
     _sum("bytes", "the same on the wire", "B"),
     _sum("dropped", "packets that the kernel dropped for want of ring space"),
     _sum("skipped", "packets that sampling left out under overload"),
+    _sum("duplicates", "packets that another tap had seen before; counted at this one only"),
     _sum("truncated", "packets cut by the snap length"),
     _sum("malformed", "packets whose headers disagree"),
     _sum("freezes", "times that the ring stood still", ""),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fabricscope.collectors.capture import CaptureFile, displayed
 from fabricscope.collectors.mirror.ring import MirrorRing
+from fabricscope.collectors.mirror.tunnels import MirrorTunnels
 from fabricscope.errors import CaptureError
 from fabricscope.records import Packets, slice_packets
 
@@ -52,16 +53,22 @@ class Feed(Protocol):
 
 
 class RingFeed:
-    """Mirror ports of this host, one tap each; the rings are opened by the caller."""
+    """Mirror ports of this host, one tap each; the rings are opened by the caller.
 
-    def __init__(self, rings: Sequence[MirrorRing]) -> None:
+    tunnels: mirrors that arrive wrapped, each session a tap more.
+    """
+
+    def __init__(self, rings: Sequence[MirrorRing], tunnels: MirrorTunnels | None = None) -> None:
         """Take open rings in the order of their taps."""
         self._rings = list(rings)
+        self._tunnels = tunnels
         self._next = 0
         self._told = [(0, 0)] * len(self._rings)
 
     def tap_names(self) -> list[str]:
-        """Return the interfaces."""
+        """Return the interfaces, then the sessions seen so far."""
+        if self._tunnels is not None:
+            return self._tunnels.names()
         return [ring.interface for ring in self._rings]
 
     def read(self, packets: Packets, timeout_s: float) -> Batch | None:
@@ -71,8 +78,11 @@ class RingFeed:
             wait_s = timeout_s / len(self._rings)
             if ring.wait(0 if step + 1 < len(self._rings) else wait_s):
                 self._next = (self._next + step + 1) % len(self._rings)
-                view, rows = ring.read(packets)
-                return view, slice_packets(packets, 0, rows)
+                view, count = ring.read(packets)
+                rows = slice_packets(packets, 0, count)
+                if self._tunnels is not None:
+                    self._tunnels.unwrap(view, rows)
+                return view, rows
         return np.zeros(0, np.uint8), slice_packets(packets, 0, 0)
 
     def losses(self) -> dict[int, tuple[int, int]]:

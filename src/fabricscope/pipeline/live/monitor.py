@@ -21,6 +21,7 @@ from fabricscope.analyzers.pause import PauseTable
 from fabricscope.analyzers.rdma.management import ManagementWatch
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.pipeline.applications import Applications
+from fabricscope.pipeline.live.duplicates import DuplicateMarker
 from fabricscope.pipeline.live.samples import (
     LinkJudge,
     QueuePairDifferences,
@@ -28,7 +29,13 @@ from fabricscope.pipeline.live.samples import (
     tap_samples,
 )
 from fabricscope.pipeline.live.training import LiveTraining
-from fabricscope.records import BATCH_ROWS, FLAG_MALFORMED, FLAG_TRUNCATED, Packets
+from fabricscope.records import (
+    BATCH_ROWS,
+    FLAG_DUPLICATE,
+    FLAG_MALFORMED,
+    FLAG_TRUNCATED,
+    Packets,
+)
 
 SECOND_NS: Final = 1_000_000_000
 APPLICATIONS_EVERY: Final = 10
@@ -63,6 +70,7 @@ class TapCounts:
 
     packets: int = 0
     bytes: int = 0
+    duplicates: int = 0
     truncated: int = 0
     malformed: int = 0
     skipped: int = 0
@@ -78,6 +86,7 @@ class Monitor:
         self.sampling = 1
         self.taps: dict[int, TapCounts] = {}
         self.tap_names: list[str] = []
+        self.duplicates = DuplicateMarker()
         self.flows = FlowTable(
             capacity=options.flow_capacity, idle_ns=int(options.flow_idle_s * 1e9)
         )
@@ -109,6 +118,7 @@ class Monitor:
         count = packets.time_ns.size
         if count == 0:
             return
+        self.duplicates.mark(view, packets)
         self._count_taps(packets)
         flow, side = self._flow[:count], self._side[:count]
         self.flows.release(self._to_release)
@@ -136,6 +146,7 @@ class Monitor:
             flags = packets.flags[mine]
             counts.packets += flags.size
             counts.bytes += int(packets.wire_length[mine].sum(dtype=np.int64))
+            counts.duplicates += int(np.count_nonzero(flags & np.uint32(FLAG_DUPLICATE)))
             counts.truncated += int(np.count_nonzero(flags & np.uint32(FLAG_TRUNCATED)))
             counts.malformed += int(np.count_nonzero(flags & np.uint32(FLAG_MALFORMED)))
 
@@ -230,6 +241,7 @@ class Monitor:
     def snapshot(self) -> dict[str, Any]:
         """Return counters of what was left out because a bound was reached."""
         return {
+            "duplicates": self.duplicates.counters,
             "flows": self.flows.counters,
             "queue_pairs": self.queue_pairs.counters,
             "applications": self.applications.counters,

@@ -69,6 +69,7 @@ def tap_samples(
             "bytes": column("bytes"),
             "dropped": [dropped for dropped, _ in lost],
             "skipped": column("skipped"),
+            "duplicates": column("duplicates"),
             "truncated": column("truncated"),
             "malformed": column("malformed"),
             "freezes": [freezes for _, freezes in lost],
