@@ -16,7 +16,7 @@ import polars as pl
 
 from fabricscope.errors import StoreError
 from fabricscope.series import SERIES, is_folded
-from fabricscope.store import RESOLUTIONS_NS, DeltaStore, StoreFullError, fold, schema_of
+from fabricscope.store import RESOLUTIONS_NS, DeltaStore, Store, StoreFullError, fold, schema_of
 
 __all__ = ["Recorder", "Retention"]
 
@@ -51,13 +51,14 @@ class Retention:
 
 @dataclass
 class Recorder:
-    """Buffers rows for a `DeltaStore`; `start` begins the flushing, `stop` ends with a flush.
+    """Buffers rows for a store; `start` begins the flushing, `stop` ends with a flush.
 
+    A directory's tables are also folded, compacted and forgotten; a database does that itself.
     clock: ns since the epoch, of the data (a replay has its own). collector: whose samples are
     folded here; each collector folds its own.
     """
 
-    store: DeltaStore
+    store: Store
     collector: str
     retention: Retention = field(default_factory=Retention)
     flush_s: float = FLUSH_S
@@ -65,16 +66,21 @@ class Recorder:
     clock: Callable[[], int] = time.time_ns
     flushed_rows: int = 0
     dropped_rows: int = 0
-    problem: str = ""
 
     def __post_init__(self) -> None:
         """Prepare empty buffers."""
+        self._problem = ""
         self._waiting: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._rows = 0
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+
+    @property
+    def problem(self) -> str:
+        """Return what keeps rows from their place, in one sentence; empty while nothing does."""
+        return self._problem or self.store.problem
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Take rows of a declared table in; they are kept from the next flush on."""
@@ -116,7 +122,7 @@ class Recorder:
                 self.flushed_rows += frame.height
                 kept += frame.height
             else:
-                self.problem = ""
+                self._problem = ""
             return kept
 
     def _put_back(self, waiting: dict[str, list[pl.DataFrame]]) -> None:
@@ -127,11 +133,16 @@ class Recorder:
                 self._drop_oldest()
 
     def _meet(self, error: StoreError) -> None:
-        if str(error) != self.problem:
+        if str(error) != self._problem:
             _LOG.warning("%s", error)
-        self.problem = str(error)
-        if isinstance(error, StoreFullError) and self.retention.max_bytes is not None:
-            self._shrink(int(self.store.size_bytes() * 0.9))
+        self._problem = str(error)
+        store = self.store
+        if (
+            isinstance(error, StoreFullError)
+            and isinstance(store, DeltaStore)
+            and self.retention.max_bytes is not None
+        ):
+            self._shrink(store, int(store.size_bytes() * 0.9))
 
     def start(self) -> None:
         """Flush every `flush_s` and look after the tables every `upkeep_s`, in threads."""
@@ -160,16 +171,19 @@ class Recorder:
 
     def upkeep(self) -> None:
         """Fold complete intervals, forget what is too old, and join small files."""
+        store = self.store
+        if not isinstance(store, DeltaStore):
+            return
         for table in SERIES:
             if is_folded(table):
-                self.fold(table)
-        self._forget()
-        for place in self.store.places():
-            files = self.store.files(place)
+                self._fold(store, table)
+        self._forget(store)
+        for place in store.places():
+            files = store.files(place)
             if files is not None and files.height > 1:
-                self.store.compact(place)
+                store.compact(place)
 
-    def fold(self, table: str) -> None:
+    def _fold(self, store: DeltaStore, table: str) -> None:
         """Add the complete intervals of each resolution that are not folded yet.
 
         Where to go on is read from the folded table itself, so that a crash in between neither
@@ -180,10 +194,10 @@ class Recorder:
         finer_ns = 1_000_000_000
         for name, interval_ns in RESOLUTIONS_NS.items():
             place = f"{table}.{name}"
-            source = self.store.span(finer)
+            source = store.span(finer)
             if source is None:
                 return
-            done = self.store.last(place, own)
+            done = store.last(place, own)
             start = source[0] // interval_ns * interval_ns if done is None else done + interval_ns
             # The newest interval may still grow: samples come up to two flushes late.
             until = source[1] + finer_ns - int(2 * self.flush_s * 1e9) * (finer == table)
@@ -191,29 +205,29 @@ class Recorder:
             while start < until:
                 # In pieces, so that a collector that was away for long needs no more memory.
                 stop = min(start + 360 * interval_ns, until)
-                rows = self.store.read(finer, start, stop, own)
+                rows = store.read(finer, start, stop, own)
                 if not rows.is_empty():
-                    self.store.write(place, fold(table, rows, interval_ns))
+                    store.write(place, fold(table, rows, interval_ns))
                 start = stop
             finer, finer_ns = place, interval_ns
 
-    def _forget(self) -> None:
+    def _forget(self, store: DeltaStore) -> None:
         now = self.clock()
-        for place in self.store.places():
+        for place in store.places():
             _, _, resolution = place.partition(".")
             keep_ns = self.retention.keep_of(resolution or None)
             if keep_ns is not None:
-                self.store.forget(place, now - keep_ns)
+                store.forget(place, now - keep_ns)
         if self.retention.max_bytes is not None:
-            self._shrink(self.retention.max_bytes)
+            self._shrink(store, self.retention.max_bytes)
 
-    def _shrink(self, limit_bytes: int) -> None:
+    def _shrink(self, store: DeltaStore, limit_bytes: int) -> None:
         """Give up the oldest of the finest rows, as much as the store is over its limit."""
         for _ in range(_SHRINK_ROUNDS):
-            size = self.store.size_bytes()
+            size = store.size_bytes()
             if size <= limit_bytes:
                 return
-            spans = {place: self.store.span(place) for place in self.store.places()}
+            spans = {place: store.span(place) for place in store.places()}
             held = {place: span for place, span in spans.items() if span and span[1] > span[0]}
             fine = {place: span for place, span in held.items() if "." not in place} or held
             if not fine:
@@ -223,5 +237,5 @@ class Recorder:
             part = min(1.1 * (size - limit_bytes) / size, 0.9)
             for place in fine:
                 with contextlib.suppress(StoreFullError):
-                    self.store.forget(place, oldest + int((newest - oldest) * part) + 1)
-                    self.store.compact(place)
+                    store.forget(place, oldest + int((newest - oldest) * part) + 1)
+                    store.compact(place)

@@ -1,30 +1,35 @@
 """The store: a directory of Delta Lake tables, written by collectors and read by pages.
 
 `DeltaStore` appends and queries; several processes may do both at once. What buffers, folds,
-compacts and forgets is in `recorder`; InfluxDB is in `influx`.
+compacts and forgets is in `recorder`; InfluxDB is in `influx`, and `open_store` chooses.
 """
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from fabricscope.errors import StoreError
-from fabricscope.series import SERIES, is_folded, key_columns
-from fabricscope.tables import TABLES, Column
+from fabricscope.schemas import MAX_ROWS, RESOLUTIONS_NS, SECOND_NS, resolution_for, schema_of
+from fabricscope.series import SERIES, key_columns
 
-__all__ = ["RESOLUTIONS_NS", "DeltaStore", "Store", "declared", "fold", "schema_of"]
+if TYPE_CHECKING:
+    from fabricscope.influx.store import InfluxStore
 
-RESOLUTIONS_NS: Final = {"10s": 10_000_000_000, "1m": 60_000_000_000, "1h": 3_600_000_000_000}
-"""Intervals that samples of a second are folded into, each from the one before."""
-
-SECOND_NS: Final = 1_000_000_000
-MAX_ROWS: Final = 1_000_000
-"""Rows of one answer; a query that would give more is refused with a way out."""
+__all__ = [
+    "RESOLUTIONS_NS",
+    "DeltaStore",
+    "Store",
+    "StoreFullError",
+    "fold",
+    "open_store",
+    "schema_of",
+]
 
 _TARGET_FILE_BYTES: Final = 64 << 20
 _ATTEMPTS: Final = 5
@@ -33,7 +38,25 @@ _CONFIGURATION: Final = {"delta.logRetentionDuration": "interval 1 minutes"}
 
 
 class Store(Protocol):
-    """What collectors write to and pages read from."""
+    """What collectors write to and pages read from; a context while rows are appended."""
+
+    @property
+    def problem(self) -> str:
+        """What keeps rows from their place, in one sentence; empty while nothing does."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Make ready for rows."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Bring what is on its way to its place."""
+        ...
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Add rows; when this returns they are kept."""
@@ -53,28 +76,19 @@ class Store(Protocol):
         ...
 
 
-def declared() -> dict[str, tuple[Column, ...]]:
-    """Return every table that a store may hold."""
-    return {**TABLES, **SERIES}
+def open_store(place: str, collector: str = "") -> "DeltaStore | InfluxStore":
+    """Return the store that `place` names: a directory, or `influx://...` for a database.
 
-
-def schema_of(table: str) -> dict[str, pl.DataType]:
-    """Return the polars schema of a declared table, `time_ns` first.
-
-    Raises StoreError for a table that is not declared.
+    collector: who writes, if anybody. Nothing is opened yet. Raises ConfigError for a URL that
+    cannot be read.
     """
-    columns = declared().get(table)
-    if columns is None:
-        raise StoreError(f"there is no table {table}; the tables are {', '.join(declared())}")
-    schema = {column.name: _dtype(column.dtype) for column in columns}
-    return schema if "time_ns" in schema else {"time_ns": pl.Int64(), **schema}
+    # influxdb_client takes a third of a second to import.
+    if "://" not in place:
+        return DeltaStore(place)
+    from fabricscope.influx.address import parse_address
+    from fabricscope.influx.store import InfluxStore
 
-
-def _dtype(name: str) -> pl.DataType:
-    if name.startswith("List("):
-        return pl.List(_dtype(name[5:-1]))
-    dtype: pl.DataType = getattr(pl, name)()
-    return dtype
+    return InfluxStore(parse_address(place), collector)
 
 
 def fold(table: str, frame: pl.DataFrame, interval_ns: int) -> pl.DataFrame:
@@ -98,6 +112,19 @@ class DeltaStore:
     def __init__(self, root: str | Path) -> None:
         """Name the directory; nothing is made before the first row is written."""
         self.root = Path(root)
+        self.problem = ""
+
+    def __enter__(self) -> Self:
+        """Return the store: there is nothing to open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Do nothing: every row is on disk already."""
 
     def __repr__(self) -> str:
         """Return the directory."""
@@ -149,25 +176,12 @@ class DeltaStore:
         """
         schema = schema_of(table)
         wanted = list(columns) if columns is not None else list(schema)
-        resolution = self.resolution_for(table, start_ns, end_ns, max_points)
+        resolution = resolution_for(table, start_ns, end_ns, max_points)
         if resolution is None:
             frame = self.read(table, start_ns, end_ns, where, wanted)
         else:
             frame = self._read_folded(table, resolution, start_ns, end_ns, where)
         return frame.sort("time_ns").select(wanted)
-
-    def resolution_for(
-        self, table: str, start_ns: int, end_ns: int, max_points: int | None
-    ) -> str | None:
-        """Return the resolution that answers with at most `max_points`, None for the rows."""
-        if max_points is None or not is_folded(table):
-            return None
-        if (end_ns - start_ns) / SECOND_NS <= max_points:
-            return None
-        for name, interval_ns in RESOLUTIONS_NS.items():
-            if (end_ns - start_ns) / interval_ns <= max_points:
-                return name
-        return next(reversed(RESOLUTIONS_NS))
 
     def span(self, place: str) -> tuple[int, int] | None:
         """Return the first and last `time_ns` in a Delta table, None when it has no rows."""

@@ -24,7 +24,7 @@ from fabricscope.pipeline.live.feeds import Feed, FileFeed, RingFeed, check_repl
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
 from fabricscope.pipeline.live.session import LiveSession, Second
 from fabricscope.recorder import Recorder, Retention
-from fabricscope.store import DeltaStore
+from fabricscope.store import Store, open_store
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNITS_BYTES: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -121,9 +121,10 @@ def _run(request: LiveRequest, feed: Feed, stack: ExitStack) -> None:
     monitor = Monitor(MonitorOptions(collector=collector, link_rate_gbps=request.link_rate_gbps))
     session = LiveSession(feed, monitor)
     recorder = None
-    if request.store:
+    store = _store(request, collector)
+    if store is not None:
         recorder = Recorder(
-            DeltaStore(request.store),
+            store,
             collector,
             Retention(
                 keep_ns=int(parse_seconds(request.keep) * 1e9) if request.keep else None,
@@ -138,11 +139,20 @@ def _run(request: LiveRequest, feed: Feed, stack: ExitStack) -> None:
     _end_on_signals(session, request.duration_s)
     if request.user:
         become(request.user)
-    if recorder is not None:
+    if recorder is not None and store is not None:
+        stack.enter_context(store)
         recorder.start()
     session.run()
     if recorder is not None:
         recorder.stop()
+
+
+def _store(request: LiveRequest, collector: str) -> Store | None:
+    if "://" in request.store and request.max_size:
+        raise ConfigError(
+            "--max-size is for stores in a directory; a database's own retention policy limits it"
+        )
+    return open_store(request.store, collector) if request.store else None
 
 
 def _keep_in(recorder: Recorder) -> Callable[[Second], None]:

@@ -6,7 +6,7 @@ import typer
 
 __all__ = ["register", "store_app"]
 
-_STORE = typer.Option(metavar="DIR", help="Where samples are kept; empty: nowhere.")
+_STORE = typer.Option(metavar="STORE", help="Where samples are kept: DIR or influx://HOST/DB.")
 _NAME = typer.Option("--collector", metavar="NAME", help="Name in the store; empty: the host's.")
 _RATE = typer.Option(metavar="GBPS", help="Rate of the hosts' links, for their utilization.")
 _KEEP = typer.Option(metavar="TIME", help="How long seconds are kept, as 30d or 12h.")

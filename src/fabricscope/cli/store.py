@@ -14,6 +14,10 @@ from fabricscope.store import DeltaStore
 
 
 def _open(directory: str) -> DeltaStore:
+    if "://" in directory:
+        raise StoreError(
+            "`fabricscope store` looks after directories; a database has tools of its own"
+        )
     store = DeltaStore(directory)
     if not store.root.is_dir():
         raise StoreError(f"there is no store at {directory}; `fabricscope live --store` makes one")
