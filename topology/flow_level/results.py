@@ -23,7 +23,8 @@ def iteration_ends(transfers: Transfers, finish_ns: NDArray[np.float64]) -> Iter
     if len(key) and key.min() == key.max():
         end_ns[key[0]] = finish_ns.max()
     else:
-        np.maximum.at(end_ns, key, finish_ns)
+        with np.errstate(invalid="ignore"):
+            np.maximum.at(end_ns, key, finish_ns)
     used = np.flatnonzero(end_ns != -np.inf)
     return Iterations(
         (used // width).astype(np.int16), (used % width).astype(np.int32), end_ns[used]

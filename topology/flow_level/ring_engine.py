@@ -77,13 +77,13 @@ class _Epochs:
         latency_ns = np.append(net.delay_ns, 0.0)[hops].sum(axis=1) - net.packet_ns[hops[:, 0]]
         if self.latency_ns:
             latency_ns = np.where(hops[:, 0] >= 0, latency_ns, self.latency_ns[-1])
+        self.loss.append(np.where(bad == 1, 0.0, rate * loss))
         rate *= self._progress(rate, loss, latency_ns)
         self.bounds_ns.append(begin_ns)
         self.rate.append(rate)
         self.latency_ns.append(latency_ns)
         self.reach_ns.append(np.where(bad == 1, np.where(sprayed, latency_ns / 2, reach_ns), 0.0))
         self.nets.append(net)
-        self.loss.append(np.where(bad == 1, 0.0, loss))
 
     def _progress(self, rate: Floats, loss: Floats, latency_ns: Floats) -> Floats:
         """Return the share of the sent bytes that count; see `kernels._set_rate`."""
@@ -208,16 +208,23 @@ def _outcome(
     end_ns = float(np.nanmax(ends_ns, initial=0.0))
     total = rings.steps * rings.iterations
     bounds = np.array(windows_of(failures, plans) or (np.inf, np.inf))
+    # The share of its time in which a rank sends; the rest it waits.
+    healthy = epochs.rate[0]
+    sending_ns = np.divide(
+        rings.chunk_bytes * total, healthy, out=np.zeros_like(healthy), where=healthy > 0
+    )
+    busy = np.minimum(sending_ns / max(end_ns, 1.0), 1.0)
     carried = np.zeros((3, len(epochs.paths.fabric.channels.rate)))
     later = np.vstack((sent[1:], np.full((1, sent.shape[1]), total)))
     for number, net in enumerate(epochs.nets):
         window = int((epochs.bounds_ns[number] >= bounds).sum())
         chunk = (later[number] - sent[number]) * rings.chunk_bytes * per_byte
-        lost = chunk * epochs.loss[number]
+        begin_ns, stop_ns = np.minimum((*epochs.bounds_ns, end_ns)[number : number + 2], end_ns)
+        lost = epochs.loss[number] * (stop_ns - begin_ns) * busy
         if lost.any():
-            totals[1] += lost.sum() / per_byte
-            totals[2] = min(totals[2], epochs.bounds_ns[number])
-            totals[3] = max(totals[3], [*epochs.bounds_ns[1:], end_ns][number])
+            totals[1] += lost.sum()
+            totals[2] = min(totals[2], begin_ns)
+            totals[3] = max(totals[3], stop_ns)
             recovered[lost > 0] = np.maximum(recovered[lost > 0], 1)
         pairs = Pairs.idle(epochs.paths.source, epochs.paths.destination, epochs.paths.hashes)
         pairs.sent[:] = chunk
