@@ -17,6 +17,7 @@ from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.failures import Failure
 from fabricscope.topology.outcome import Iterations, Outcome, Stalled
 from fabricscope.topology.packet_level import kernels, layout
+from fabricscope.topology.packet_level.conservation import check_conservation
 from fabricscope.topology.packet_level.layout import Network
 from fabricscope.topology.packet_level.network import build_network, enlarge, picoseconds
 from fabricscope.topology.packet_level.parameters import Nic, PacketOptions, SwitchModel
@@ -84,8 +85,11 @@ def run_packets(
     return collect_outcome(network, workload, windows_ns, options)
 
 
-def run_network(network: Network, options: PacketOptions) -> Network:
-    """Let the kernel run to `options.until_ns`, giving it room when it needs some."""
+def run_network(network: Network, options: PacketOptions, pause: int = 0) -> Network:
+    """Let the kernel run to `options.until_ns`, giving it room when it needs some.
+
+    pause: come back after about so many events; 0: do not.
+    """
     limit = layout.NEVER
     if options.until_ns is not None:
         limit = picoseconds(options.until_ns)
@@ -94,9 +98,12 @@ def run_network(network: Network, options: PacketOptions) -> Network:
     margin = int(max(degrees.max(initial=0), followers.max(initial=0))) * 2 + 16
     clock = network.clock[0]
     network = enlarge(network, margin * 4, margin * 4, margin)
+    events = 1 if options.check else pause or _EVENTS_A_CALL
     while True:
-        code = kernels.advance(network, limit, _EVENTS_A_CALL, margin)
-        if code in (layout.DONE, layout.REACHED_LIMIT):
+        code = kernels.advance(network, limit, events, margin)
+        if options.check:
+            check_conservation(network)
+        if code in (layout.DONE, layout.REACHED_LIMIT) or (pause and code == layout.TOOK_ENOUGH):
             return network
         if clock["events"] > options.most_events:
             raise FabricError(

@@ -150,7 +150,7 @@ def activate(net, number, now):
     clock = net.clock[0]
     if pair["state"] != QP_IDLE or not can_send(net.rules[0], pair):
         return
-    if pair["throttled"] and pair["may_send"] > now:
+    if pair["may_send"] > now:
         pair["state"] = QP_PACED
         schedule(net.heap, clock, net.due, pair["may_send"], clock["base_pace"] + number)
         return
@@ -188,7 +188,8 @@ def receive(net, device, number, now):
     kind = packet["kind"]
     reply = np.int64(-1)
     if kind == DATA:
-        if packet["flags"] & IS_MARKED and now - pair["last_cnp"] >= net.rules[0]["cnp_interval"]:
+        warns = packet["flags"] & IS_MARKED and net.rules[0]["dcqcn"]
+        if warns and now - pair["last_cnp"] >= net.rules[0]["cnp_interval"]:
             pair["last_cnp"] = now
             warning = answer(clock, net.rules[0], net.packets, pair, queue_pair, CNP)
             send_cnp(net, device, warning, now)

@@ -265,24 +265,21 @@ def ask_to_pause(heap, clock, due, rules, ports, devices, packets, out_channels,
         return
     send_pause(heap, clock, due, rules, ports, devices, packets, inbound, 1, now)
     device["asking"] += 1
-    check = clock["base_check"] + number
-    if device["asking"] == 1:
-        plan_check(heap, clock, due, rules, ports, devices, packets, out_channels, number, now)
-    elif due[check] == NEVER:
-        schedule(heap, clock, due, now + 1, check)
+    plan_check(heap, clock, due, rules, ports, devices, packets, out_channels, number, now)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
 def plan_check(heap, clock, due, rules, ports, devices, packets, out_channels, number, now):
     """Look at `number` again when a packet leaves it, but not before a pause can end.
 
-    No ingress can fall faster than all busy ports of the device send, and the threshold rises at
-    most `pause_alpha` times as fast.
+    No ingress can fall faster than all busy ports of the device send, plus what each is sending
+    at the moment, and the threshold rises at most `pause_alpha` times as fast.
     """
     device = devices[number]
     threshold = rules["pause_alpha"] * max(device["shared"] - device["buffered"], 0)
     soonest = NEVER
     rate = 0.0
+    at_once = 0.0
     least = 1e18
     for place in range(device["out_start"], device["out_end"]):
         channel = np.int64(out_channels[place])
@@ -292,10 +289,12 @@ def plan_check(heap, clock, due, rules, ports, devices, packets, out_channels, n
             resume_at = max(threshold - rules["resume_offset"], 0.0)
             least = min(least, inbound["ingress"] - resume_at)
         if port["drain"] >= 0:
-            soonest = min(soonest, packets[port["drain"]]["leaves"] + port["shift"])
+            sending = packets[port["drain"]]
+            soonest = min(soonest, sending["leaves"] + port["shift"])
+            at_once += sending["size"]
             rate += 1.0 / port["ps_per_byte"]
     if rate > 0.0 and least < 1e18 and soonest < NEVER:
-        bound = now + np.int64(least / (1.0 + rules["pause_alpha"]) / rate)
+        bound = now + np.int64((least / (1.0 + rules["pause_alpha"]) - at_once) / rate)
         soonest = max(soonest, bound)
     if soonest < NEVER:
         schedule(heap, clock, due, max(soonest, now + 1), clock["base_check"] + number)

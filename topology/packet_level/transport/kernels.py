@@ -175,7 +175,7 @@ def after_sending(heap, clock, due, rules, ports, queue_pairs, number, channel, 
             raise_rate(rules, pair)
         pair["may_send"] = now + np.int64(size / pair["rate"] + 0.5)
     if can_send(rules, pair):
-        if pair["throttled"] and pair["may_send"] > leaves:
+        if pair["may_send"] > leaves:
             pair["state"] = QP_PACED
             schedule(heap, clock, due, pair["may_send"], clock["base_pace"] + number)
         else:
