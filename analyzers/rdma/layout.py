@@ -78,7 +78,7 @@ QP_DTYPE: Final = np.dtype(
         ("ecn_marked", "i8"),
         ("messages", "i8"),
         ("open_start_ns", "i8"),
-        ("open_bytes", "i8"),  # RETH length of a WRITE; payload of the First of a SEND
+        ("open_bytes", "i8"),  # that the RETH of a WRITE announces; 0 for a SEND or a RETH cut off
         ("open_operation", "u1"),  # of the message under way; NO_MESSAGE for none
         ("open_psn", "u4"),  # of its First
         ("orphan_psn", "u4"),  # the newest Last whose First was not seen

@@ -63,6 +63,7 @@ class Direction:
         self.response_open = False
         self.waiting: list[tuple[int, int, int | None]] = []
         self.open: tuple[int, int] | None = None
+        self.announced = 0
         self.rtt_ns: list[int] = []
         self.completion_ns: list[int] = []
         self.message_bytes: list[int] = []
@@ -141,16 +142,17 @@ class SlowQueuePairs:
         operation, now = row["opcode"] & 31, row["time_ns"]
         began: int | None = None
         if operation in FIRST:
-            size = row["dma_length"] if operation == 6 else row["payload_length"]
-            direction.open = now, size
+            direction.open = now, row["payload_length"]
+            direction.announced = row["dma_length"] if operation == 6 else 0
         elif operation in (1, 7):
-            if direction.open and operation == 1:
+            if direction.open:
                 direction.open = direction.open[0], direction.open[1] + row["payload_length"]
         else:
             began, size = now, row["payload_length"]
             if operation in LAST:
                 began, size = direction.open or (0, 0)
-                size += row["payload_length"] if operation in (2, 3, 22) else 0
+                size = direction.announced or size + row["payload_length"]
+                direction.announced = 0
             elif operation == 12:
                 size = row["dma_length"]
             direction.open = None

@@ -107,6 +107,18 @@ def record_message(qp, seen, messages, cursor, start_ns, end_ns, size):
     message.operation = seen.operation
 
 
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
+def open_size(qp, psn, payload):
+    """Return the bytes of the open message, whose last packet has `psn` and `payload` bytes.
+
+    A WRITE announces them. A SEND does not, and of a packet cut short they are not known: there
+    every packet of a message but its last is as long as its first.
+    """
+    if qp.open_bytes > 0:
+        return np.int64(qp.open_bytes)
+    return np.int64(qp.mtu) * psn_distance(psn, qp.open_psn) + payload
+
+
 @njit(cache=True, nogil=True, _nrt=False)
 def give_up_message(qp, seen, messages, queue, free, cursor, counters, reliable):
     """Count the open message though its Last was not seen: another message begins."""
@@ -115,9 +127,7 @@ def give_up_message(qp, seen, messages, queue, free, cursor, counters, reliable)
     operation = seen.operation
     seen.immediate = 0
     seen.operation = qp.open_operation
-    size = qp.open_bytes
-    if qp.open_operation == 0:
-        size *= psn_distance(psn, qp.open_psn) + 1
+    size = open_size(qp, psn, np.int64(qp.mtu))
     record_message(qp, seen, messages, cursor, qp.open_start_ns, qp.last_new_ns, size)
     seen.immediate = immediate
     seen.operation = operation
@@ -133,7 +143,7 @@ def give_up_message(qp, seen, messages, queue, free, cursor, counters, reliable)
 def begin_message(qp, seen):
     """Open the message of a First."""
     qp.open_start_ns = seen.time_ns
-    qp.open_bytes = seen.dma_length if seen.operation == 6 else seen.payload
+    qp.open_bytes = seen.dma_length if seen.operation == 6 else 0
     qp.open_operation = seen.operation
     qp.open_psn = seen.psn
     qp.mtu = seen.payload
@@ -157,10 +167,7 @@ def end_message(qp, seen, messages, cursor):
             qp.orphaned = 1
         else:
             start_ns = qp.open_start_ns
-            size = qp.open_bytes
-            if qp.open_operation == 0:
-                # Every packet of a message but its last is as long as its first.
-                size = size * psn_distance(seen.psn, qp.open_psn) + seen.payload
+            size = open_size(qp, seen.psn, seen.payload)
         qp.open_operation = NO_MESSAGE
     elif seen.operation == 12:
         size = seen.dma_length

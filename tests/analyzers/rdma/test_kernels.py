@@ -151,13 +151,15 @@ BULK: Final = {
 }
 
 
-def generated(folder: Path, workload: dict[str, Any], *faults: dict[str, Any]) -> Packets:
+def generated(
+    folder: Path, workload: dict[str, Any], *faults: dict[str, Any], snaplen: int = 128
+) -> Packets:
     """Return the decoded packets of a recipe, all in one batch."""
     recipe = Recipe(
         name="test",
         network={"hosts": 2, "mtu": 1024},
         transport={"initial_psn": 0xFFFFC0, "ack_every_packets": 4},
-        capture={"snaplen": 128},
+        capture={"snaplen": snaplen},
         workloads=[workload],
         faults=faults,
     )
@@ -200,6 +202,22 @@ def test_samples_equal_the_twin(operation: str, batch: int, tmp_path: Path) -> N
             check_samples(qp["completion"], qp["message_max_ns"], slow.completion_ns)
     if operation != "read":
         compare(table, twin)
+
+
+@pytest.mark.parametrize("operation", ["write", "send"])
+def test_messages_of_packets_cut_before_their_length_have_their_size(
+    operation: str, tmp_path: Path
+) -> None:
+    packets = generated(tmp_path, BULK | {"operation": operation}, snaplen=64)
+    assert not packets.dma_length.any()
+    table = follow(packets, 333)
+    twin = SlowQueuePairs()
+    twin.update(packets)
+    wanted = by_key(twin)
+    for qp in table.queue_pairs:
+        sizes = wanted[key_of(qp)].message_bytes
+        assert set(sizes) <= {BULK["message_bytes"]}
+        check_samples(qp["sizes"], qp["message_bytes_max"], sizes)
 
 
 def check_samples(sketch: Any, largest: int, samples: list[int]) -> None:
