@@ -93,7 +93,7 @@ def override(content: dict[str, Any], key: str, value: object, source: Source) -
             node[int(last)] = value
         else:
             node[last] = value
-    except (ValueError, IndexError, TypeError, AttributeError, KeyError):
+    except (ValueError, IndexError, TypeError, AttributeError, KeyError, StopIteration):
         raise FabricError(f"{source.place(key)}: there is no such key; see --schema") from None
 
 
