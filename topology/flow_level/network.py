@@ -156,7 +156,7 @@ class Paths:
     def _sprayed(self, paths: NDArray[np.int32]) -> tuple[Network, Floats]:
         """Return the network of sprayed flows; those that meet one switch only are as by hash."""
         routes = self.routes
-        inner = (paths >= 0).sum(axis=1) > 2
+        inner = paths[:, 2] >= 0 if paths.shape[1] > 2 else np.zeros(len(paths), np.bool_)
         # A flow that has no path by hash may be without one altogether: its class tells.
         lost_path = (paths[:, 0] < 0) & (self.source != self.destination)
         chosen = np.flatnonzero(inner | lost_path)
@@ -185,11 +185,12 @@ class Paths:
             ends,
             hops,
             self.aware,
+            bool(uplinks.max(initial=1) > 1),
         )
         plain = class_of < 0
         width = min(hops, paths.shape[1])
         entries[plain, :width] = paths[plain, :width]
-        share = access_lost.copy()
+        share = access_lost
         share[chosen] = 1.0 - (1.0 - share[chosen]) * (1.0 - lost[number])
         if self.loss.any():
             start, members, shares = classes
@@ -197,8 +198,6 @@ class Paths:
                 np.diff(start) > 0
             )
             share[chosen] = 1.0 - (1.0 - share[chosen]) * (1.0 - part[number])
-        if bool((weights == 1.0).all()):
-            weights = np.ones((1, hops))
         stride = int(len(weights) > 1)
         return self._network(entries, weights, stride, class_of, classes), share
 

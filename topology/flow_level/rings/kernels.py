@@ -79,6 +79,9 @@ def run_ring(ring, first, ranks, epochs, settings, ends_ns, sent, outages, total
                         outages,
                         totals,
                     )
+                if new.max() == np.inf:
+                    # Sooner or later the whole ring waits for that rank.
+                    new[:] = np.inf
                 together = epoch.min() == epoch.max()
             end, new = new, end
             step += 1

@@ -157,15 +157,18 @@ def _weigh(routes, state, alive, group, queue, tail, works, amount):
 
 
 @njit(cache=True, nogil=True)
-def spread_access(routes, state, alive, sources, destinations, class_of, ends, hops, aware):
+def spread_access(
+    routes, state, alive, sources, destinations, class_of, ends, hops, aware, weighted
+):
     """Return the first and last channels of sprayed flows: (flows, hops) channels and shares.
 
+    weighted: whether any endpoint has several links; else the shares are one row of ones.
     ends: starts, devices and shares of arrivals, as of `spread`. Flows with class -1 are left
     out. Third: the (flows) share lost on them.
     """
     flows = len(sources)
     entries = np.full((flows, hops), -1, np.int32)
-    weights = np.ones((flows, hops))
+    weights = np.ones((flows if weighted else 1, hops))
     lost = np.zeros(flows)
     for flow in range(flows):
         if class_of[flow] < 0:
@@ -188,12 +191,14 @@ def spread_access(routes, state, alive, sources, destinations, class_of, ends, h
             size += 1
         links = size
         for place in range(links):
-            weights[flow, place] = 1.0 / links
+            if weighted:
+                weights[flow, place] = 1.0 / links
             lost[flow] += (1.0 - alive[entries[flow, place]]) / links
         for place in range(ends[0][class_of[flow]], ends[0][class_of[flow] + 1]):
             down = _down(routes, ends[1][place], destinations[flow])
             entries[flow, size] = down
-            weights[flow, size] = ends[2][place]
+            if weighted:
+                weights[flow, size] = ends[2][place]
             lost[flow] += (1.0 - alive[down]) * ends[2][place]
             size += 1
         for place in range(size, hops):
