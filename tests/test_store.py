@@ -12,6 +12,7 @@ import pytest
 
 from fabricscope.errors import StoreError
 from fabricscope.recorder import Recorder, Retention
+from fabricscope.schemas import declared
 from fabricscope.store import DeltaStore, fold, schema_of
 
 SECOND_NS = 1_000_000_000
@@ -54,6 +55,18 @@ def test_what_is_appended_is_read_back_in_order_of_time(tmp_path: Path) -> None:
     )
     assert part.columns == ["packets"]
     assert part.height == 4
+
+
+def test_numbers_without_a_sign_are_read_back(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+    for table in declared():
+        schema = schema_of(table)
+        largest = {pl.UInt8(): 2**8 - 1, pl.UInt16(): 2**16 - 1, pl.UInt32(): 2**32 - 1}
+        row = {name: largest.get(dtype) for name, dtype in schema.items()} | {"time_ns": 5}
+        frame = pl.DataFrame([row], schema=schema)
+        store.append(table, frame)
+        assert store.query(table, 0, 10).equals(frame)
+        assert store.scan(table).collect().equals(frame)
 
 
 def test_tables_without_rows_are_empty_and_unknown_ones_refused(tmp_path: Path) -> None:

@@ -91,6 +91,23 @@ def open_store(place: str, collector: str = "") -> "DeltaStore | InfluxStore":
     return InfluxStore(parse_address(place), collector)
 
 
+def _stored(schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """Return the dtypes that columns have in Delta Lake, which has no unsigned integers."""
+    signed: dict[pl.DataType, pl.DataType] = {
+        pl.UInt8(): pl.Int16(),
+        pl.UInt16(): pl.Int32(),
+        pl.UInt32(): pl.Int64(),
+    }
+    return {name: signed.get(dtype, dtype) for name, dtype in schema.items()}
+
+
+def _scan(paths: list[str], schema: dict[str, pl.DataType]) -> pl.LazyFrame:
+    """Return files of a Delta table as rows of the declared `schema`."""
+    stored = _stored(schema)
+    back = [pl.col(name).cast(dtype) for name, dtype in schema.items() if stored[name] != dtype]
+    return pl.scan_parquet(paths, missing_columns="insert", schema=stored).with_columns(back)
+
+
 def fold(table: str, frame: pl.DataFrame, interval_ns: int) -> pl.DataFrame:
     """Return samples folded into intervals of `interval_ns`, as the columns' `fold` says."""
     folds = {
@@ -141,6 +158,7 @@ class DeltaStore:
         """Add rows to the Delta table `place`, for example `link_samples` or `link_samples.1m`."""
         if frame.is_empty():
             return
+        frame = frame.cast(_stored(dict(frame.schema)))  # type: ignore[arg-type]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for attempt in range(_ATTEMPTS):
@@ -212,7 +230,7 @@ class DeltaStore:
             return pl.LazyFrame(schema=schema_of(place.split(".")[0]))
         paths = [str(self.root / place / path) for path in files["path"]]
         schema = schema_of(place.split(".")[0])
-        return pl.scan_parquet(paths, missing_columns="insert", schema=schema)
+        return _scan(paths, schema)
 
     def files(self, place: str) -> pl.DataFrame | None:
         """Return the files of a Delta table with sizes and statistics, None if there is none."""
@@ -290,7 +308,7 @@ class DeltaStore:
             paths = [str(self.root / place / path) for path in files.filter(inside)["path"]]
             if not paths:
                 return pl.DataFrame(schema=schema)
-            rows = pl.scan_parquet(paths, missing_columns="insert", schema=schema).filter(
+            rows = _scan(paths, schema).filter(
                 (pl.col("time_ns") >= start_ns) & (pl.col("time_ns") < end_ns)
             )
             if where is not None:
