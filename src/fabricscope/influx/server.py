@@ -111,8 +111,9 @@ class Server:
         try:
             self._writer.write(bucket=bucket, record=body, write_precision=address.precision)
         except ApiException as error:
-            text = error.body or ""
-            return int(error.status or 500), str(text)
+            if not error.status:  # so it reports what is wrong with a certificate
+                raise ServerAwayError(self._away(error)) from error
+            return int(error.status), str(error.body or "")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ServerAwayError(self._away(error)) from error
         return 204, ""
@@ -170,7 +171,7 @@ class Server:
 
     def _away(self, error: Exception) -> str:
         text = f"{error!r} {error}"
-        if "CERTIFICATE_VERIFY" in text or "SSLCertVerification" in text:
+        if "CERTIFICATE_VERIFY" in text:
             return (
                 f"the certificate of {self.address.url} is not trusted; name the file of the "
                 "authority that signed it with ?ca=FILE in the store's URL"

@@ -109,7 +109,8 @@ class Spool:
             return 0, 0
         data = self._segments[0].path.read_bytes()[:offset]
         # Whatever the file says, no line is sent in part.
-        return (offset, data.count(b"\n")) if data.endswith(b"\n") else (0, 0)
+        sound = data.endswith(b"\n") and len(data) == offset
+        return (offset, data.count(b"\n")) if sound else (0, 0)
 
     def add(self, lines: Sequence[str]) -> None:
         """Put whole lines at the end; on return they are on disk.
