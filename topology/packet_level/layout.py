@@ -308,18 +308,8 @@ RULES: Final = np.dtype(
 )
 """Parameters that do not change while the engine runs."""
 
-CHANGE: Final = np.dtype(
-    [
-        ("time", "i8"),
-        ("kind", "i4"),
-        ("device", "i4"),
-        ("channel", "i4"),
-        ("group", "i4"),
-        ("value", "f8"),
-        ("loss", "f8"),
-    ],
-    align=True,
-)
+CHANGE: Final = np.dtype([("time", "i8"), ("kind", "i4"), ("device", "i4"), ("channel", "i4"),
+    ("group", "i4"), ("value", "f8"), ("loss", "f8")], align=True)  # fmt: skip
 """What happens to the fabric at a time that is known beforehand."""
 
 CHANGE_CHANNEL: Final = 0
@@ -328,29 +318,11 @@ CHANGE_ROUTE: Final = 2
 CHANGE_WINDOW: Final = 3
 CHANGE_CRASH: Final = 4
 
-LOG: Final = np.dtype(
-    [
-        ("time", "i8"),
-        ("kind", "i4"),
-        ("device", "i4"),
-        ("channel", "i4"),
-        ("place", "i4"),
-        ("hops", "i4"),
-    ],
-    align=True,
-)
+LOG: Final = np.dtype([("time", "i8"), ("kind", "i4"), ("device", "i4"), ("channel", "i4"),
+    ("place", "i4"), ("hops", "i4")], align=True)  # fmt: skip
 
-LOG_KINDS: Final = (
-    "detected",
-    "sampled",
-    "created",
-    "aged",
-    "resource_fail",
-    "notified",
-    "switched",
-    "restored",
-    "stopped",
-)
+LOG_KINDS: Final = ("detected", "sampled", "created", "aged", "resource_fail", "notified",
+    "switched", "restored", "stopped")  # fmt: skip
 LOG_DETECTED: Final = 0
 LOG_SAMPLED: Final = 1
 LOG_CREATED: Final = 2

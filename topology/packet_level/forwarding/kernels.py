@@ -3,8 +3,16 @@
 import numpy as np
 from numba import njit
 
-from fabricscope.topology.packet_level.layout import CACHED_HOPS, DATA, INNER, SAMPLED
-from fabricscope.topology.routing.kernels import choose_channel, mix
+from fabricscope.topology.packet_level.layout import (
+    CACHED_HOPS,
+    DATA,
+    INNER,
+    SAMPLED,
+)
+from fabricscope.topology.routing.kernels import (
+    choose_channel,
+    mix,
+)
 
 REVERSE = np.uint64(0xA0761D6478BD642F)
 """Makes another flow hash of the way back."""

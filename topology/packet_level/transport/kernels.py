@@ -6,6 +6,10 @@ A queue pair's transfers share one sequence of PSNs, counted from 0 and never wr
 import numpy as np
 from numba import njit
 
+from fabricscope.topology.packet_level.events.kernels import (
+    push,
+    schedule,
+)
 from fabricscope.topology.packet_level.layout import (
     ACK,
     CNP,
@@ -21,7 +25,9 @@ from fabricscope.topology.packet_level.layout import (
     QP_PACED,
     QP_READY,
 )
-from fabricscope.topology.packet_level.queues.kernels import push, schedule, take_packet
+from fabricscope.topology.packet_level.queues.kernels import (
+    take_packet,
+)
 
 
 @njit(cache=True, nogil=True, _nrt=False)

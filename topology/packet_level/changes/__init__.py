@@ -1,0 +1,1 @@
+"""Failures, repairs and route changes whose time is known beforehand."""

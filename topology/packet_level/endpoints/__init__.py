@@ -1,0 +1,1 @@
+"""What NICs do with packets that come in, and when they send."""
