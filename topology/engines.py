@@ -17,7 +17,7 @@ from fabricscope.topology.failures import Failure
 from fabricscope.topology.flow_level.engine import FlowOptions, FlowRun
 from fabricscope.topology.hybrid import run_hybrid
 from fabricscope.topology.measuring import Ran, measure
-from fabricscope.topology.packet_level.engine import run_packets
+from fabricscope.topology.packet_level.engine import PacketOutcome, run_packets
 from fabricscope.topology.packet_level.parameters import Nic, PacketOptions
 from fabricscope.topology.recovery.dpfr_sampled import DpfrSampled
 from fabricscope.topology.recovery.plan import Plan, Situation, Traffic
@@ -27,7 +27,16 @@ from fabricscope.topology.routing.balancing import Balancing
 from fabricscope.topology.workloads.striping import stripe
 from fabricscope.topology.workloads.transfers import Transfers
 
-__all__ = ["choose_engine", "count_packets", "flow_options", "run_once"]
+__all__ = [
+    "Answers",
+    "answer",
+    "choose_engine",
+    "count_packets",
+    "draw",
+    "flow_options",
+    "follow_packets",
+    "run_once",
+]
 
 PACKET_BUDGET: Final = 40_000_000
 """Data packets of all runs together up to which every packet is simulated: about a minute."""
@@ -97,20 +106,7 @@ def run_once(experiment: Experiment, place: int, repetition: int) -> Measured:
     began_s = time.perf_counter()
     chance = draw(experiment, repetition)
     engine = choose_engine(experiment)
-    answers = Answers((), (), ())
-    if place >= 0:
-        situations = situate(experiment, chance)
-        plans = tuple(
-            experiment.schemes[place].plan(
-                situation, np.random.default_rng((chance.seed, number, 7))
-            )
-            for number, situation in enumerate(situations)
-        )
-        convergences = tuple(
-            find_convergence(situation, plan)
-            for situation, plan in zip(situations, plans, strict=True)
-        )
-        answers = Answers(experiment.failures, plans, convergences)
+    answers = answer(experiment, chance, place) if place >= 0 else Answers((), (), ())
     ran = _RUNNERS[engine](experiment, chance, answers)
     return measure(
         experiment, place, repetition, engine, answers.plans, answers.convergences, ran,
@@ -123,6 +119,19 @@ def draw(experiment: Experiment, repetition: int) -> Chance:
     scenario = experiment.scenario
     seed = int(np.random.default_rng((scenario.seed, repetition)).integers(1 << 31))
     return Chance(replace(scenario.balancing.specify(), seed=seed), seed)
+
+
+def answer(experiment: Experiment, chance: Chance, place: int) -> Answers:
+    """Return what the scheme at `place` does about each failure, and when that has converged."""
+    situations = situate(experiment, chance)
+    plans = tuple(
+        experiment.schemes[place].plan(situation, np.random.default_rng((chance.seed, number, 7)))
+        for number, situation in enumerate(situations)
+    )
+    convergences = tuple(
+        find_convergence(situation, plan) for situation, plan in zip(situations, plans, strict=True)
+    )
+    return Answers(experiment.failures, plans, convergences)
 
 
 def situate(experiment: Experiment, chance: Chance) -> list[Situation]:
@@ -184,14 +193,26 @@ def _run_flow(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
     return Ran(outcome, run.transfers, run.pairs.affected > 0, run.todo.finish_ns)
 
 
-def _run_packet(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
+def follow_packets(
+    experiment: Experiment,
+    chance: Chance,
+    answers: Answers,
+    taps: Sequence[int] = (),
+    options: PacketOptions | None = None,
+) -> tuple[PacketOutcome, Transfers]:
+    """Return a run at packet level, and the transfers as queue pairs carried them."""
     transfers = carry(experiment, chance.balancing)
     scenario = experiment.scenario
     outcome = run_packets(
         experiment.fabric, experiment.routes, chance.balancing, transfers,
         answers.failures, merge_plans(answers.plans),
-        scenario.nic, scenario.switch, experiment.taps, chance.seed, PacketOptions(),
+        scenario.nic, scenario.switch, taps, chance.seed, options,
     )  # fmt: skip
+    return outcome, transfers
+
+
+def _run_packet(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
+    outcome, transfers = follow_packets(experiment, chance, answers)
     return Ran(outcome, transfers, outcome.queue_pairs["lost"] > 0, outcome.finish_ns)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fabricscope.topology.engines import choose_engine, run_once
 from fabricscope.topology.experiment import Experiment, prepare
+from fabricscope.topology.recording import record
 from fabricscope.topology.remarks import list_remarks
 from fabricscope.topology.results import (
     SCHEMA,
@@ -71,6 +72,8 @@ def simulate(
         "workload": _describe_workload(experiment, baselines),
         "results": build_results(experiment, baselines, runs),
     }
+    if capture:
+        document["capture"] = record(experiment, capture)
     document["remarks"] = list_remarks(experiment, document)
     document["elapsed_s"] = time.monotonic() - began_s
     return document
