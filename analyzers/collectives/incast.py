@@ -43,7 +43,7 @@ FULL_PART: Final = 0.8
 RATE_BYTES: Final = 32_768
 """Messages from this size on tell a link's rate."""
 
-SIGNS: Final = (rdma.EVENT_ECN, rdma.EVENT_NETWORK_LOSS, rdma.EVENT_RECOVERY)
+SIGNS: Final = (rdma.EVENT_ECN, rdma.EVENT_NETWORK_LOSS, rdma.EVENT_RECOVERY, rdma.EVENT_CNP)
 
 
 class _Messages(NamedTuple):
@@ -56,7 +56,7 @@ class _Messages(NamedTuple):
     size: NDArray[np.float64]
     slot: NDArray[np.int64]
 
-    def of(self, chosen: NDArray[np.bool_] | slice) -> "_Messages":
+    def of(self, chosen: slice) -> "_Messages":
         return _Messages(
             self.src[chosen],
             self.dst[chosen],
@@ -65,6 +65,17 @@ class _Messages(NamedTuple):
             self.size[chosen],
             self.slot[chosen],
         )
+
+
+class _Blocks(NamedTuple):
+    """Rows of messages from one sender to one receiver, which lie together."""
+
+    src: NDArray[np.int64]
+    dst: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    size: NDArray[np.float64]
+    hosts: int
 
 
 def incast_findings(
@@ -85,21 +96,20 @@ def incast_findings(
         return []
     over_rdma = channels["qp"][transfers["channel"]] >= 0
     kept = over_rdma & (transfers["kind"] < KIND_CONTROL) & (transfers["bytes"] >= MIN_BYTES)
-    own = transfers[kept]
-    if own.size == 0:
+    rows = np.flatnonzero(kept)
+    if rows.size == 0:
         return []
-    messages = _messages(channels, own, src, dst, len(names))
+    messages = _messages(channels, transfers, rows, src, dst, len(names))
     window_ns = _window_ns(queue_pairs.queue_pairs, messages.slot)
     line_gbps = _line_rate(messages)
     found_episodes = _episodes(messages, window_ns, len(names))
-    edges = np.searchsorted(messages.dst, [receivers, receivers + 1])
+    blocks = _blocks(messages, len(names))
     findings = []
-    for receiver, first, last in zip(receivers.tolist(), *edges.tolist(), strict=True):
+    for receiver in receivers.tolist():
         episodes = found_episodes.get(receiver)
         if episodes is None:
             continue
-        inbound = messages.of(slice(first, last))
-        found = _judge(messages, inbound, episodes, window_ns, line_gbps, queue_pairs)
+        found = _judge(messages, blocks, receiver, episodes, window_ns, line_gbps, queue_pairs)
         if found is not None:
             findings.append(_finding(names[receiver], found, window_ns, line_gbps, captures))
     return findings
@@ -122,32 +132,33 @@ def _hosts(channels: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.in
 def _messages(
     channels: NDArray[np.void],
     transfers: NDArray[np.void],
+    rows: NDArray[np.int64],
     src: NDArray[np.int64],
     dst: NDArray[np.int64],
     hosts: int,
 ) -> _Messages:
-    """Return messages by receiver, then sender, then start."""
-    number = transfers["channel"].astype(np.int64)
-    start = transfers["start_ns"].astype(np.int64)
+    """Return the transfers of `rows` by receiver, then sender, then start."""
+    number = transfers["channel"][rows].astype(np.int64)
+    start = transfers["start_ns"][rows].astype(np.int64)
     pair = np.unique(dst * hosts + src, return_inverse=True)[1].reshape(-1)
     # Small numbers are sorted by radix, in one pass over what may be a million messages.
     small = pair.astype(np.uint16) if pair.max(initial=0) < 1 << 16 else pair
     order = np.argsort(start, kind="stable")
     order = order[np.argsort(small[number[order]], kind="stable")]
-    number, start = number[order], start[order]
+    number, start, rows = number[order], start[order], rows[order]
     return _Messages(
         src[number],
         dst[number],
         start,
-        np.maximum(transfers["end_ns"][order], start + 1),
-        transfers["bytes"][order].astype(np.float64),
+        np.maximum(transfers["end_ns"][rows], start + 1),
+        transfers["bytes"][rows].astype(np.float64),
         channels["qp"].astype(np.int64)[number],
     )
 
 
 def _window_ns(qps: NDArray[np.void], slots: NDArray[np.int64]) -> int:
     """Return within which time senders count as at once: four median ACK round trips."""
-    own = qps[np.unique(slots)]
+    own = qps[_distinct(slots, len(qps))]
     own = own[own["ack_rtt"].sum(axis=1) > 0]
     if own.size == 0:
         return UNKNOWN_WINDOW_NS
@@ -155,12 +166,28 @@ def _window_ns(qps: NDArray[np.void], slots: NDArray[np.int64]) -> int:
     return int(np.clip(RTT_FACTOR * typical, MIN_WINDOW_NS, MAX_WINDOW_NS))
 
 
+def _blocks(messages: _Messages, hosts: int) -> _Blocks:
+    other = np.diff(messages.dst * hosts + messages.src, prepend=-1) != 0
+    first = np.flatnonzero(other)
+    size = np.add.reduceat(messages.size, first)
+    last = np.append(first[1:], len(messages.src))
+    return _Blocks(messages.src[first], messages.dst[first], first, last, size, hosts)
+
+
+def _distinct(slots: NDArray[np.int64], slots_total: int) -> NDArray[np.int64]:
+    """Return the slots that occur, ascending."""
+    occurs = np.zeros(slots_total, bool)
+    occurs[slots] = True
+    return np.flatnonzero(occurs)
+
+
 def _line_rate(messages: _Messages) -> float:
     """Return the rate in Gb/s at which single messages pass, the fastest twentieth left out."""
-    large = messages.of(messages.size >= RATE_BYTES)
-    if large.size.size == 0:
+    large = np.flatnonzero(messages.size >= RATE_BYTES)
+    if large.size == 0:
         return 0.0
-    return float(np.percentile(large.size * 8 / (large.end - large.start), 95))
+    lasted_ns = messages.end[large] - messages.start[large]
+    return float(np.percentile(messages.size[large] * 8 / lasted_ns, 95))
 
 
 def _episodes(messages: _Messages, window_ns: int, hosts: int) -> dict[int, NDArray[np.int64]]:
@@ -224,26 +251,55 @@ def _inside(messages: _Messages, episodes: NDArray[np.int64]) -> NDArray[np.floa
     return np.asarray(messages.size * (last - first) / (messages.end - messages.start))
 
 
+def _focus(
+    messages: _Messages,
+    blocks: _Blocks,
+    receiver: int,
+    carried: float,
+    is_sender: NDArray[np.bool_],
+    episodes: NDArray[np.int64],
+) -> float:
+    """Return which part of what the senders send in episodes goes to the receiver: `carried`.
+
+    Adding up ends where it is less than MIN_FOCUS for certain.
+    """
+    total = carried
+    others = np.flatnonzero(is_sender[blocks.src] & (blocks.dst != receiver))
+    others = others[np.argsort(-blocks.size[others], kind="stable")]
+    for first, last in zip(
+        blocks.first[others].tolist(), blocks.last[others].tolist(), strict=True
+    ):
+        if carried < MIN_FOCUS * total:
+            break
+        total += float(_inside(messages.of(slice(first, last)), episodes).sum())
+    return carried / max(total, 1.0)
+
+
 def _judge(
     messages: _Messages,
-    inbound: _Messages,
+    blocks: _Blocks,
+    receiver: int,
     episodes: NDArray[np.int64],
     window_ns: int,
     line_gbps: float,
     queue_pairs: QueuePairTable,
 ) -> _Incast | None:
     """Return the receiver's incast, None where its senders have others to send to, or room."""
+    first, last = np.searchsorted(messages.dst, (receiver, receiver + 1)).tolist()
+    inbound = messages.of(slice(first, last))
     carried = _inside(inbound, episodes)
     total = float(carried.sum())
     if total <= 0:
         return None
-    by_sender = np.bincount(inbound.src, carried)
+    by_sender = np.bincount(inbound.src, carried, minlength=blocks.hosts)
     senders = np.flatnonzero(by_sender >= MIN_SENDER_PART * total)
     if senders.size < MIN_SENDERS:
         return None
     time_ns = int((episodes[:, 1] - episodes[:, 0]).sum())
-    slots = np.unique(inbound.slot[np.isin(inbound.src, senders)])
+    is_sender = np.zeros(blocks.hosts, bool)
+    is_sender[senders] = True
     qps = queue_pairs.queue_pairs
+    slots = _distinct(inbound.slot[is_sender[inbound.src]], len(qps))
     # A CNP travels to the sender, so it is counted at the other direction's queue pair.
     back = qps["paired"][slots].astype(np.int64)
     back = back[back >= 0]
@@ -252,8 +308,8 @@ def _judge(
     full = line_gbps > 0 and rate_gbps >= FULL_PART * line_gbps
     if signs.size == 0 and not (full and senders.size >= MIN_SENDERS_UNMARKED):
         return None
-    outbound = messages.of(np.isin(messages.src, senders))
-    focus = float(by_sender[senders].sum() / max(_inside(outbound, episodes).sum(), 1.0))
+    sent = float(by_sender[senders].sum())
+    focus = _focus(messages, blocks, receiver, sent, is_sender, episodes)
     if focus < MIN_FOCUS:
         return None
     tap = int(signs["tap"][0]) if signs.size else -1
@@ -281,10 +337,10 @@ def _signs(
     window_ns: int,
 ) -> NDArray[np.void]:
     """Return marks and losses of `slots` and CNPs of `back` in episodes or a window after."""
-    parts = [queue_pairs.events(kind) for kind in SIGNS]
-    parts = [events[np.isin(events["qp"], slots)] for events in parts]
-    cnps = queue_pairs.events(rdma.EVENT_CNP)
-    events = np.concatenate((*parts, cnps[np.isin(cnps["qp"], back)]))
+    wanted = np.zeros((2, len(queue_pairs.queue_pairs)), bool)
+    wanted[0, slots], wanted[1, back] = True, True
+    kinds = [(queue_pairs.events(kind), kind == rdma.EVENT_CNP) for kind in SIGNS]
+    events = np.concatenate([own[wanted[int(cnp), own["qp"]]] for own, cnp in kinds])
     place = np.searchsorted(episodes[:, 0], events["time_ns"], side="right") - 1
     during = (place >= 0) & (events["time_ns"] <= episodes[place, 1] + window_ns)
     own: NDArray[np.void] = events[during]
