@@ -19,8 +19,8 @@ from fabricscope import __version__
 FOLDER = Path(__file__).parent / "commands"
 MASKS = (
     (re.escape(__version__), "<version>"),
-    (r"fabricscope: compiling the kernels.*\n", ""),
-    (r"fabricscope: .* MB/s.*\n", ""),
+    (r"fabricscope: compiling the (kernels|simulator).*\n", ""),
+    (r"fabricscope: .* (MB|runs)/s.*\n", ""),
 )
 
 

@@ -49,7 +49,7 @@ def translate(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]
         operation, algorithm = entry["operation"], entry["algorithm"]
         ranks, size = len(entry["ranks"]), entry["message_bytes"]
         if operation not in ALGORITHMS or ranks < 2 or not size:
-            left_out.append(f"{operation} of {ranks} ranks, {size or 0:,} bytes")
+            left_out.append(f"{operation} of {ranks} ranks, {size or 0:,.0f} bytes")
             continue
         known = ALGORITHMS[operation]
         times = entry["iteration_spans"]
