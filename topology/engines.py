@@ -3,6 +3,7 @@
 Which engine a scenario gets is decided here, from how many packets it sends.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -89,8 +90,10 @@ def count_packets(experiment: Experiment) -> int:
     return int((-(-experiment.transfers.size_bytes // mtu)).sum())
 
 
-def flow_options(nic: Nic) -> FlowOptions:
-    """Return what the flow level assumes of a NIC."""
+def flow_options(
+    nic: Nic, seed: int = 1, windows_ns: tuple[float, float] | None = None
+) -> FlowOptions:
+    """Return what the flow level assumes of a NIC; windows_ns: see `FlowOptions`."""
     return FlowOptions(
         packet_bytes=nic.mtu_bytes,
         header_bytes=nic.header_bytes,
@@ -98,7 +101,18 @@ def flow_options(nic: Nic) -> FlowOptions:
         rto_ns=nic.timeout_ns,
         doubling=nic.backoff > 1,
         retry_count=nic.retry_count,
+        windows_ns=windows_ns,
+        seed=seed,
     )
+
+
+def _windows(answers: Answers) -> tuple[float, float] | None:
+    """Return when the first failure begins and when the last one has converged."""
+    if not answers.failures:
+        return None
+    start_ns = min(failure.start_ns for failure in answers.failures)
+    converged_ns = answers.converged_ns
+    return start_ns, start_ns + converged_ns if converged_ns is not None else math.inf
 
 
 def run_once(experiment: Experiment, place: int, repetition: int) -> Measured:
@@ -183,7 +197,7 @@ def _find_traffic(experiment: Experiment, chance: Chance, failure: Failure) -> T
 
 
 def _run_flow(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
-    options = flow_options(experiment.scenario.nic)
+    options = flow_options(experiment.scenario.nic, chance.seed, _windows(answers))
     run = FlowRun(
         experiment.fabric, experiment.routes, chance.balancing, experiment.transfers,
         answers.plans, options,
@@ -221,7 +235,8 @@ def _run_hybrid(experiment: Experiment, chance: Chance, answers: Answers) -> Ran
         return _run_flow(experiment, chance, answers)
     return run_hybrid(
         experiment, chance.balancing, carry(experiment, chance.balancing), answers.failures,
-        answers.plans, merge_plans(answers.plans), flow_options(experiment.scenario.nic),
+        answers.plans, merge_plans(answers.plans),
+        flow_options(experiment.scenario.nic, chance.seed),
         answers.converged_ns, chance.seed,
     )  # fmt: skip
 

@@ -146,16 +146,23 @@ class FlowRun:
     def play(self, failures: Sequence[Failure], plans: Sequence[Plan]) -> None:
         """Run to the end, or to `options.stop_ns`."""
         stop_ns = self.options.stop_ns
-        bounds = windows_of(failures, plans)
+        bounds = list(self.options.windows_ns or windows_of(failures, plans))
         relabel_ns = self.relabel_ns if self.paths.balancing.sprays else -1.0
         for now, what in moments_of(failures, plans, relabel_ns):
             if now >= stop_ns:
                 break
+            self._cut_windows(bounds, now)
             self.advance(now)
-            if now in bounds:
-                self.cut_window(now)
             self._apply(now, what)
+        self._cut_windows(bounds, stop_ns)
         self.advance(stop_ns)
+
+    def _cut_windows(self, bounds: list[float], until_ns: float) -> None:
+        """Cut at those of `bounds` that come up to `until_ns`, and take them out."""
+        while bounds and bounds[0] <= until_ns and bounds[0] < np.inf:
+            now_ns = bounds.pop(0)
+            self.advance(now_ns)
+            self.cut_window(now_ns)
 
     def set_fabric(self, what: Sequence[ChannelEvent | RouteChange]) -> None:
         """Take over what happened to the fabric before this run begins."""

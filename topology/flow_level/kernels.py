@@ -26,7 +26,9 @@ from fabricscope.topology.flow_level.sharing.kernels import (
 from fabricscope.topology.flow_level.transport.kernels import (
     give_up_or_retry,
     lengthen,
+    loses_tail,
     stall,
+    wait_for_tail,
 )
 
 DONE = 0
@@ -160,6 +162,14 @@ def _end_sending(run, todo, pairs, queue, settings, flow, now):
     pairs.sent[flow] += run.rate[flow] * (now - pairs.since_ns[flow])
     pairs.since_ns[flow] = now
     transfer = todo.queue[todo.head[flow]]
+    if pairs.loss[flow] > 0.0:
+        if loses_tail(todo, pairs, settings, flow, transfer):
+            wait_for_tail(todo, pairs, queue, settings, flow, now)
+            pairs.idle_ns[flow] = now
+            forget_finish(queue, flow)
+            touch(queue, flow)
+            return
+        pairs.retries[flow] = 0
     todo.head[flow] += 1
     arrival = now + pairs.latency_ns[flow]
     todo.finish_ns[transfer] = arrival

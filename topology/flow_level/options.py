@@ -19,6 +19,9 @@ class FlowOptions:
     below 0: twice the path's latency. selective: the NIC repeats lost packets only (sprayed or
     lossy paths). stop_ns: end of the run. resolve_share: when more than 2,048 flows hang
     together, their rates are made anew after this share of their remaining time, not at each end.
+    windows_ns: where the windows DURING and AFTER of `channel_bytes` begin; None: at the first
+    failure and the last route change. seed: decides which messages lose their last packet where
+    some packets are lost.
     """
 
     packet_bytes: int = 4096
@@ -31,6 +34,8 @@ class FlowOptions:
     selective: bool = False
     stop_ns: float = float("inf")
     resolve_share: float = 1 / 64
+    windows_ns: tuple[float, float] | None = None
+    seed: int = 1
 
 
 def make_settings(
@@ -53,4 +58,5 @@ def make_settings(
         bool(options.selective),
         float(options.resolve_share),
         bool(at_once),
+        int(options.seed),
     )

@@ -43,6 +43,9 @@ def collect_outcome(run: "FlowRun", end_ns: float) -> Outcome:
     sent[: len(run.sent)] = run.sent * per_byte
     windows = np.full(4, end_ns)
     windows[: len(run.window_ns)] = run.window_ns
+    if not np.isnan(finish_ns).any():
+        # Loads are those of the job: after its last arrival links are idle, not lightly loaded.
+        windows = np.minimum(windows, finish_ns.max(initial=0.0))
     pairs = run.pairs
     lost = float(run.queue.clock[4]) + run.lost_bytes
     still = (pairs.stalled == 1) & (pairs.bad == 1)

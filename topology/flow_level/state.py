@@ -344,3 +344,4 @@ class Settings(NamedTuple):
     selective: bool
     share_again: float
     at_once: bool
+    seed: int

@@ -71,6 +71,27 @@ def test_a_lost_tail_costs_its_queue_pair_a_time_out(even, play):
     assert broken.makespan_ns == pytest.approx(whole.makespan_ns + RTO_NS, rel=1e-3)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_sprayed_tails_are_lost_in_the_share_of_the_dead_path(even, play, seed):
+    """All messages end while one of four uplinks is a black hole: a quarter loses what is last."""
+    broken, whole = play(even, "alltoall:16MiB", "spray", 1e4, 5e9, 5e9, seed=seed)
+    assert whole.qps_timeout == 0
+    # 12 senders elsewhere to 4 hosts behind leaf2, and back.
+    crossing = 2 * 12 * 4
+    assert broken.flows_affected == crossing
+    # What is sent again after a time-out is lost again in a quarter of the cases.
+    spread = np.sqrt(crossing * 0.25 * 0.75)
+    assert abs(broken.qps_timeout - crossing / 4) < 4 * spread
+    rounds = (broken.makespan_ns - whole.makespan_ns) / RTO_NS
+    assert 0.99 < rounds < 2.1
+
+
+def test_a_seed_decides_which_tails_are_lost(even, play):
+    runs = [play(even, "alltoall:16MiB", "spray", 1e4, 5e9, 5e9, seed=s)[0] for s in (5, 5, 6)]
+    late = [set(np.flatnonzero(run.finish_ns > 1e9).tolist()) for run in runs]
+    assert late[0] == late[1] != late[2]
+
+
 @pytest.mark.parametrize(("doubling", "wait_ms"), [(False, 130), (True, 150)])
 def test_a_silent_queue_pair_goes_on_at_the_first_time_out_after_the_outage(
     even, play, doubling, wait_ms

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from fabricscope.topology.flow_level.queues.kernels import push_event
+from fabricscope.topology.routing.kernels import mix
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -115,4 +116,43 @@ def give_up_or_retry(todo, pairs, queue, settings, flow, now):
     wait_ns = settings.rto_ns
     if settings.doubling:
         wait_ns *= 2.0 ** pairs.retries[flow]
+    _set_timer(todo, pairs, queue, flow, now + wait_ns)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def loses_tail(todo, pairs, settings, flow, transfer):
+    """Return whether the last packet of `transfer` is lost, where `flow` loses some of them.
+
+    Nobody misses what comes last: only a packet behind it would show the receiver the hole.
+    """
+    behind = todo.head[flow] + 1
+    if behind < todo.queue_start[flow + 1] and todo.released[todo.queue[behind]]:
+        return False
+    value = mix(np.uint64(transfer) ^ mix(np.uint64(settings.seed)))
+    value = mix(value + np.uint64(pairs.retries[flow]))
+    return np.float64(value >> np.uint64(11)) * 2.0**-53 < pairs.loss[flow]
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def wait_for_tail(todo, pairs, queue, settings, flow, now):
+    """Let `flow`, whose last packet was lost, fall silent until its time-out."""
+    pairs.active[flow] = 0
+    pairs.stalled[flow] = 1
+    pairs.affected[flow] = 1
+    pairs.wake_ns[flow] = np.inf
+    tail_bytes = min(settings.packet_bytes, todo.size_bytes[todo.queue[todo.head[flow]]])
+    pairs.remaining[flow] = tail_bytes
+    pairs.blind_rate[flow] = pairs.line_rate[flow]
+    pairs.blind_bytes[flow] = 0.0
+    pairs.blind_end_ns[flow] = now
+    pairs.credit[flow] = max(settings.window_bytes - tail_bytes, 0.0)
+    pairs.retries[flow] += 1
+    if settings.relabel_ns < 0.0 and 0 <= settings.retry_count < pairs.retries[flow]:
+        pairs.recovered[flow] = 3
+        pairs.timer_ns[flow] = np.inf
+        pairs.credit[flow] = 0.0
+        return
+    wait_ns = settings.rto_ns if settings.relabel_ns < 0.0 else settings.relabel_ns
+    if settings.doubling:
+        wait_ns *= 2.0 ** (pairs.retries[flow] - 1)
     _set_timer(todo, pairs, queue, flow, now + wait_ns)
