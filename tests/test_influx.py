@@ -12,7 +12,7 @@ import pytest
 
 from fabricscope.errors import ConfigError, StoreError
 from fabricscope.influx.address import parse_address
-from fabricscope.influx.influxql import frame_of, select_folded, select_rows
+from fabricscope.influx.influxql import frame_of, select_folded, select_rows, tag_equalities
 from fabricscope.influx.points import field_columns, lines_of, tag_columns
 from fabricscope.influx.spool import Spool
 from fabricscope.influx.store import InfluxStore
@@ -130,10 +130,30 @@ def test_questions_ask_for_a_field_that_every_row_has() -> None:
         'SELECT "busbw_gbps", "end_ns", "collector", "job", "operation", "algorithm" '
         'FROM "iterations" WHERE time >= 5 AND time < 9223372036854775806 LIMIT 1000001'
     )
-    question = select_folded("tap_samples", "10s", 0, 100)
+    question = select_folded("tap_samples", "10s", 0, 100, ["level"])
     assert 'sum("packets") AS "packets"' in question
     assert 'max("level") AS "level"' in question
     assert 'GROUP BY time(10s), "collector", "tap" fill(none)' in question
+
+
+def test_plain_conditions_on_tags_are_left_to_the_server() -> None:
+    up = (pl.col("link") == "a") & (pl.col("direction") == pl.lit("up")) & (pl.col("lost") > 3)
+    assert tag_equalities("link_samples", up) == {"link": "a", "direction": "up"}
+    for where in (
+        None,
+        pl.col("reasons") == "a",
+        pl.col("link") != "a",
+        (pl.col("link") == "a") | (pl.col("link") == "b"),
+        ~(pl.col("link") == "a"),
+        pl.col("link").is_in(["a", "b"]),
+        pl.col("link") == pl.col("source"),
+    ):
+        assert tag_equalities("link_samples", where) == {}
+    assert tag_equalities("rdma_samples", pl.col("dest_qp") == 5) == {}
+    question = select_rows("link_samples", 0, 9, ["lost"], {"link": "it's \\'; DROP"})
+    assert question.partition("WHERE ")[2] == (
+        r"""time >= 0 AND time < 9 AND "link" = 'it\'s \\\'; DROP' LIMIT 1000001"""
+    )
 
 
 def test_answers_become_frames_with_every_column() -> None:

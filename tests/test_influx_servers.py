@@ -172,6 +172,22 @@ def test_packets_cannot_write_points_of_their_own(influx: InfluxServer, tmp_path
     assert names <= set(declared())
 
 
+def test_one_subject_is_found_whatever_its_name(influx: InfluxServer, tmp_path: Path) -> None:
+    names = ["", "plain", "it's", "it\\'s", 'say "no"', "a\\\\'b", "' OR 1=1 --", "é∀ x=1,y"]
+    rows = rows_of("link_samples", len(names)).with_columns(
+        collector=pl.lit("names"), link=pl.Series(names)
+    )
+    with store_at(influx, tmp_path) as store:
+        store.append("link_samples", rows)
+        for name, row in zip(names, rows.iter_rows(named=True), strict=True):
+            where = (pl.col("collector") == "names") & (pl.col("link") == name)
+            assert store.query("link_samples", 0, 10**19, where=where).to_dicts() == [row]
+            folded = store.query(
+                "link_samples", 0, 10**19, columns=["link", "score"], where=where, max_points=10
+            )
+            assert folded.to_dicts() == [{"link": name, "score": row["score"]}]
+
+
 def numbered(start: int, rows: int) -> pl.DataFrame:
     """Return tap samples of ten taps whose `packets` count up, so that each can be told apart."""
     number = np.arange(start, start + rows)

@@ -1,7 +1,7 @@
 """Questions in InfluxQL, the one language that InfluxDB 1, 2 and 3 share, and their answers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -9,14 +9,20 @@ import polars as pl
 from fabricscope.influx.points import field_columns, tag_columns
 from fabricscope.schemas import MAX_ROWS, declared, schema_of
 
-__all__ = ["frame_of", "select_folded", "select_rows"]
+__all__ = ["frame_of", "select_folded", "select_rows", "tag_equalities"]
 
 _TIME_LIMIT_NS: Final = 9_223_372_036_854_775_806
 """Largest time that InfluxDB knows."""
 
 
-def select_rows(table: str, start_ns: int, end_ns: int, columns: Sequence[str]) -> str:
-    """Return a SELECT of rows with start_ns <= time < end_ns.
+def select_rows(
+    table: str,
+    start_ns: int,
+    end_ns: int,
+    columns: Sequence[str],
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Return a SELECT of rows with start_ns <= time < end_ns whose tags have these values.
 
     A row whose chosen fields are all missing is no row to InfluxDB, so that one which is always
     there is chosen too.
@@ -28,24 +34,62 @@ def select_rows(table: str, start_ns: int, end_ns: int, columns: Sequence[str]) 
     chosen = list(dict.fromkeys([*wanted, anchor, *tag_columns(table)]))
     return (
         f"SELECT {', '.join(map(_quoted, chosen))} FROM {_quoted(table)} "
-        f"WHERE {_range(start_ns, end_ns)} LIMIT {MAX_ROWS + 1}"
+        f"WHERE {_conditions(start_ns, end_ns, tags or {})} LIMIT {MAX_ROWS + 1}"
     )
 
 
-def select_folded(table: str, resolution: str, start_ns: int, end_ns: int) -> str:
+def select_folded(
+    table: str,
+    resolution: str,
+    start_ns: int,
+    end_ns: int,
+    columns: Sequence[str],
+    tags: Mapping[str, str] | None = None,
+) -> str:
     """Return a SELECT that folds samples into intervals of `resolution`, as each column says."""
     folds = {column.name: column.fold for column in declared()[table]}
-    values = [f"{folds[name]}({_quoted(name)}) AS {_quoted(name)}" for name in field_columns(table)]
+    anchor = next(name for name in folds if folds[name] == "sum")
+    wanted = dict.fromkeys([*(name for name in field_columns(table) if name in columns), anchor])
+    values = [f"{folds[name]}({_quoted(name)}) AS {_quoted(name)}" for name in wanted]
     groups = ", ".join([f"time({resolution})", *map(_quoted, tag_columns(table))])
     return (
         f"SELECT {', '.join(values)} FROM {_quoted(table)} "
-        f"WHERE {_range(start_ns, end_ns)} GROUP BY {groups} fill(none)"
+        f"WHERE {_conditions(start_ns, end_ns, tags or {})} GROUP BY {groups} fill(none)"
     )
 
 
-def _range(start_ns: int, end_ns: int) -> str:
+def tag_equalities(table: str, where: pl.Expr | None) -> dict[str, str]:
+    """Return the tags that must have a certain text for `where` to hold, as far as it is plain.
+
+    What is found narrows the server's search; `where` itself is applied to what comes back.
+    """
+    if where is None:
+        return {}
+    texts = {name for name in tag_columns(table) if schema_of(table)[name] == pl.String()}
+    found: dict[str, str] = {}
+    waiting = [json.loads(where.meta.serialize(format="json"))]
+    while waiting:
+        match waiting.pop():
+            case {"BinaryExpr": {"left": left, "op": "And", "right": right}}:
+                waiting += [left, right]
+            case {
+                "BinaryExpr": {
+                    "left": {"Column": str(name)},
+                    "op": "Eq",
+                    "right": {"Literal": {"Scalar": {"String": str(text)}}},
+                }
+            } if name in texts:
+                found[name] = text
+    return found
+
+
+def _conditions(start_ns: int, end_ns: int, tags: Mapping[str, str]) -> str:
     start = max(start_ns, -_TIME_LIMIT_NS)
-    return f"time >= {start} AND time < {min(end_ns, _TIME_LIMIT_NS)}"
+    parts = [f"time >= {start}", f"time < {min(end_ns, _TIME_LIMIT_NS)}"]
+    for name, text in tags.items():
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+        parts.append(f"{_quoted(name)} = '{escaped}'")
+    return " AND ".join(parts)
 
 
 def _quoted(name: str) -> str:

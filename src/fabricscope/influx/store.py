@@ -12,7 +12,7 @@ import polars as pl
 
 from fabricscope.errors import StoreError
 from fabricscope.influx.address import Address
-from fabricscope.influx.influxql import frame_of, select_folded, select_rows
+from fabricscope.influx.influxql import frame_of, select_folded, select_rows, tag_equalities
 from fabricscope.influx.points import lines_of
 from fabricscope.influx.server import PointsRefusedError, Server, ServerAwayError
 from fabricscope.influx.spool import Spool
@@ -228,13 +228,14 @@ class InfluxStore:
         """
         wanted = list(columns) if columns is not None else list(schema_of(table))
         resolution = resolution_for(table, start_ns, end_ns, max_points)
+        needed = [*wanted, *(where.meta.root_names() if where is not None else ())]
+        tags = tag_equalities(table, where)
         if resolution is None:
-            needed = [*wanted, *(where.meta.root_names() if where is not None else ())]
-            question = select_rows(table, start_ns, end_ns, needed)
+            question = select_rows(table, start_ns, end_ns, needed, tags)
         else:
             interval_ns = RESOLUTIONS_NS[resolution]
             start = start_ns // interval_ns * interval_ns
-            question = select_folded(table, resolution, start, end_ns)
+            question = select_folded(table, resolution, start, end_ns, needed, tags)
         frame = frame_of(table, self._server.ask(question))
         if frame.height > MAX_ROWS:
             raise StoreError(
