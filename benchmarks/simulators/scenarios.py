@@ -73,7 +73,8 @@ def list_scenarios() -> tuple[Scenario, ...]:
         ),
         make_permutation(),
         make_rings("S2", 16, 32, 8 << 20),
-        make_all_to_all(256),
+        make_all_to_all(256, 256),
+        make_all_to_all(128, 16),
         make_rings("ring", 1, 512, 512 << 20),
     )
 
@@ -112,12 +113,15 @@ def make_rings(name: str, jobs: int, ranks: int, message_bytes: int) -> Scenario
     )
 
 
-def make_all_to_all(hosts: int) -> Scenario:
+def make_all_to_all(hosts: int, hosts_per_leaf: int) -> Scenario:
     """Return an all-to-all in which every host sends 64 KiB to every other one, all at once."""
     source = np.repeat(np.arange(hosts), hosts - 1)
     destination = (source + np.tile(np.arange(1, hosts), hosts)) % hosts
+    leaves = hosts // hosts_per_leaf
+    name = "all-to-all, one switch" if leaves == 1 else "all-to-all, hashed"
     text = f"{hosts} hosts send 64 KiB to each other host at the same time"
-    return _make("all-to-all", text, (hosts // 16, 16, 16), source, destination, 64 << 10)
+    shape = (leaves, 1 if leaves == 1 else 16, hosts_per_leaf)
+    return _make(name, text, shape, source, destination, 64 << 10)
 
 
 def take_share(scenario: Scenario, divisor: int) -> Scenario:
