@@ -238,6 +238,8 @@ def test_influxdb_killed_in_a_stream_has_every_point_once(tmp_path: Path) -> Non
             assert store.resent_points == store.spooled_points > STREAM_POINTS // 10
             assert (store.dropped_points, store.refused_points) == (0, 0)
             assert store.sent_points == STREAM_POINTS
+            waited = f"{store.spooled_points:,}"
+            assert store.note == f"{waited} points waited on disk, {waited} sent since"
             found = store.query("tap_samples", 0, 10**19)
         assert sorted(found["packets"]) == list(range(STREAM_POINTS))
     finally:

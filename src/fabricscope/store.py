@@ -45,6 +45,11 @@ class Store(Protocol):
         """What keeps rows from their place, in one sentence; empty while nothing does."""
         ...
 
+    @property
+    def note(self) -> str:
+        """Return what became of rows that met with trouble; empty for none."""
+        ...
+
     def __enter__(self) -> Self:
         """Make ready for rows."""
         ...
@@ -130,6 +135,7 @@ class DeltaStore:
         """Name the directory; nothing is made before the first row is written."""
         self.root = Path(root)
         self.problem = ""
+        self.note = ""
 
     def __enter__(self) -> Self:
         """Return the store: there is nothing to open."""

@@ -64,6 +64,7 @@ def test_a_server_that_is_away_is_said_and_the_points_wait(
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.decode().split())
     assert "http://127.0.0.1:9 is away (connection refused);" in text
+    assert "points waited on disk)" in text
     assert "points wait in" in text
     assert any(tmp_path.glob("*.lines"))
 

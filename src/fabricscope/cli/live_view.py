@@ -82,6 +82,8 @@ class LiveView:
             text += f"; {self._recorder.flushed_rows:,} rows kept"
             if self._recorder.dropped_rows:
                 text += f", {self._recorder.dropped_rows:,} given up"
+            if self._recorder.store.note:
+                text += f" ({self._recorder.store.note})"
             if self._recorder.problem:
                 text += f" - {self._recorder.problem}"
         return text

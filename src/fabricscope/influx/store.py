@@ -72,6 +72,17 @@ class InfluxStore:
         """Return how many points wait on disk."""
         return self._spool.waiting if self._spool else 0
 
+    @property
+    def note(self) -> str:
+        """Return what became of points that did not get through at once; empty for none."""
+        counts = (
+            (self.spooled_points, "points waited on disk"),
+            (self.resent_points, "sent since"),
+            (self.dropped_points, "given up at the spool's bound"),
+            (self.refused_points, "refused by the server"),
+        )
+        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+
     def open(self) -> None:
         """Claim the spool, see whether the server takes points, and begin to send what waits.
 
