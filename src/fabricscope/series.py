@@ -51,7 +51,7 @@ LINK_SAMPLES: Final = (
     _COLLECTOR,
     Column("link", "String", "", "link of the topology, or the tap's or port's own name", "key"),
     Column("direction", "String", "", "up, down or both, seen from the lower tier", "key"),
-    Column("source", "String", "", "mirror, sflow, counters or gnmi", "key"),
+    Column("source", "String", "", "mirror, sflow, sflow_sampled, counters or gnmi", "key"),
     Column("rate_gbps", "Float64", "Gb/s", "rate of the link, null while unknown", "last"),
     Column("utilization", "Float64", "", "share of the rate that was used, 0 to 1", "mean"),
     Column("burst", "Float64", "", "the same in the busiest 10 ms", "max"),
@@ -67,6 +67,7 @@ LINK_SAMPLES: Final = (
     _sum("naks", "NAKs about data on this link"),
     _sum("cnps", "CNPs that told senders on this link to slow down"),
     *_latency("ack_rtt", "ACK round trip beyond the tap"),
+    Column("rx_power_dbm", "Float64", "dBm", "least optical power that a lane receives", "min"),
     Column("score", "Float64", "", "health, 0 to 100", "min"),
     Column("reasons", "String", "", "what the score lost points for", "last"),
 )

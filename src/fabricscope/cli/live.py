@@ -15,12 +15,12 @@ from typing import Final
 
 from rich.console import Console
 
+from fabricscope.cli.live_sources import open_feed, open_sources
 from fabricscope.cli.live_view import LiveView
-from fabricscope.collectors.mirror.filters import compile_filter
-from fabricscope.collectors.mirror.ring import BLOCK_BYTES, MirrorRing
+from fabricscope.collectors.sflow.listener import SFLOW_PORT
 from fabricscope.compiled import forget_outdated
 from fabricscope.errors import ConfigError
-from fabricscope.pipeline.live.feeds import Feed, FileFeed, RingFeed, check_replayable
+from fabricscope.pipeline.live.feeds import Feed, FileFeed, check_replayable
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
 from fabricscope.pipeline.live.session import LiveSession, Second
 from fabricscope.recorder import Recorder, Retention
@@ -47,6 +47,9 @@ class LiveRequest:
     hardware_time: bool = False
     duration_s: float = 0.0
     quiet: bool = False
+    listen: tuple[str, ...] = ()
+    sflow_port: int = SFLOW_PORT
+    counters: str = ""
 
 
 def run_live(request: LiveRequest) -> None:
@@ -56,19 +59,8 @@ def run_live(request: LiveRequest) -> None:
             f"live reads mirror ports, or - for a pipe; for the file {request.capture} use "
             "`fabricscope replay` or `fabricscope analyze`"
         )
-    if bool(request.capture) == bool(request.interfaces):
-        raise ConfigError(
-            "live needs either --interface IF (one or more) or - for a capture on standard input"
-        )
     with ExitStack() as stack:
-        feed: Feed
-        if request.capture:
-            file = FileFeed("-", speed=0)
-            stack.callback(file.close)
-            feed = file
-        else:
-            rings = _open_rings(request, stack)
-            feed = RingFeed(rings)
+        feed = open_feed(request, stack)
         _run(request, feed, stack)
 
 
@@ -82,23 +74,6 @@ def run_replay(request: LiveRequest, speed: float, loops: int, original_time: bo
         feed = FileFeed(request.capture, speed=speed, loops=loops, rebase_ns=rebase_ns)
         stack.callback(feed.close)
         _run(request, feed, stack)
-
-
-def _open_rings(request: LiveRequest, stack: ExitStack) -> list[MirrorRing]:
-    program = compile_filter(request.filter) if request.filter else b""
-    blocks = max(4, (request.ring_mib << 20) // BLOCK_BYTES)
-    rings = []
-    for tap, interface in enumerate(request.interfaces):
-        ring = MirrorRing(
-            interface,
-            tap=tap,
-            program=program,
-            blocks=blocks,
-            hardware_time=request.hardware_time,
-        )
-        stack.enter_context(ring)
-        rings.append(ring)
-    return rings
 
 
 def become(name: str) -> None:
@@ -120,6 +95,7 @@ def _run(request: LiveRequest, feed: Feed, stack: ExitStack) -> None:
     collector = request.collector or socket.gethostname()
     monitor = Monitor(MonitorOptions(collector=collector, link_rate_gbps=request.link_rate_gbps))
     session = LiveSession(feed, monitor)
+    session.sources += open_sources(request, collector, stack)
     recorder = None
     store = _store(request, collector)
     if store is not None:

@@ -27,6 +27,16 @@ def live(
     filter: Annotated[
         str, typer.Option(metavar="EXPRESSION", help="What the kernel lets through, as tcpdump.")
     ] = "",
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND", help="Mirrors in erspan, vxlan or gre; sflow; may be repeated."
+        ),
+    ] = None,
+    sflow_port: Annotated[int, typer.Option(metavar="PORT", help="UDP port of sFlow.")] = 6343,
+    counters: Annotated[
+        str, typer.Option(metavar="IF,...|all", help="Counters of this host's own ports.")
+    ] = "",
     store: Annotated[str, _STORE] = "",
     collector: Annotated[str, _NAME] = "",
     link_rate: Annotated[float, _RATE] = 100.0,
@@ -60,6 +70,9 @@ def live(
             hardware_time=hardware_time,
             duration_s=duration,
             quiet=quiet,
+            listen=tuple(listen or ()),
+            sflow_port=sflow_port,
+            counters=counters,
         )
     )
 

@@ -38,6 +38,7 @@ class LiveView:
         self._enabled = enabled
         self._rates: deque[float] = deque(maxlen=_HISTORY)
         self._totals = {"packets": 0, "dropped": 0, "skipped": 0}
+        self._sflow = {"packets": 0, "dropped": 0}
         self._live: Live | None = None
         self._seconds = 0
 
@@ -65,6 +66,10 @@ class LiveView:
         self._seconds += 1
         taps = second.tables.get("tap_samples", pl.DataFrame())
         if not taps.is_empty():
+            sampled = pl.col("tap").str.starts_with("sflow")
+            for name in self._sflow:
+                self._sflow[name] += int(taps.filter(sampled)[name].sum())
+            taps = taps.filter(~sampled)
             for name in self._totals:
                 self._totals[name] += int(taps[name].sum())
             self._rates.append(float(taps["bytes"].sum()) * 8 / 1e9)
@@ -78,6 +83,11 @@ class LiveView:
             f"{self._totals['packets']:,} packets analyzed, {self._totals['dropped']:,} dropped by "
             f"the kernel, {self._totals['skipped']:,} left out by sampling"
         )
+        if any(self._sflow.values()):
+            text += (
+                f"; sFlow: {self._sflow['packets']:,} packets sampled, "
+                f"{self._sflow['dropped']:,} datagrams lost"
+            )
         if self._recorder:
             text += f"; {self._recorder.flushed_rows:,} rows kept"
             if self._recorder.dropped_rows:
@@ -125,9 +135,9 @@ class LiveView:
                 self._screen.text(row["link"]),
                 row["direction"],
                 f"{row['score']:.0f}",
-                f"{row['bytes'] * 8 / 1e9:.3f}",
-                f"{row['utilization']:.0%}",
-                f"{row['burst']:.0%}",
+                _rate(row),
+                _share(row["utilization"]),
+                _share(row["burst"]),
                 str(row["lost"]),
                 str(row["ecn_marked"]),
                 self._screen.text(row["reasons"]),
@@ -147,3 +157,16 @@ class LiveView:
                 )
             )
         return lines
+
+
+def _rate(row: dict[str, Any]) -> str:
+    """Return Gb/s; rows of sFlow counters cover as long as their agent lets pass."""
+    if row["utilization"] is None or row["rate_gbps"] is None:
+        if row["source"] == "sflow":
+            return "-"
+        return f"{row['bytes'] * 8 / 1e9:.3f}"
+    return f"{row['utilization'] * row['rate_gbps']:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

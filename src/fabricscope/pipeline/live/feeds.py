@@ -5,7 +5,6 @@ A feed waits, reads and counts; it decodes nothing and knows no analyzer.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,18 +17,10 @@ from fabricscope.collectors.mirror.tunnels import MirrorTunnels
 from fabricscope.errors import CaptureError
 from fabricscope.records import Packets, slice_packets
 
-__all__ = ["Feed", "FileFeed", "RingFeed", "RingLoss"]
+__all__ = ["Feed", "FileFeed", "RingFeed", "SilentFeed"]
 
 Batch = tuple[NDArray[np.uint8], Packets]
 SECOND_NS: Final = 1_000_000_000
-
-
-@dataclass
-class RingLoss:
-    """What a tap's ring lost since it was asked last."""
-
-    dropped: int = 0
-    freezes: int = 0
 
 
 class Feed(Protocol):
@@ -97,6 +88,27 @@ class RingFeed:
 
     def now_ns(self) -> int:
         """Return the host's time, which the kernel stamps packets with."""
+        return time.time_ns()
+
+
+class SilentFeed:
+    """No packets at all, only time: for a collector that watches counters."""
+
+    def tap_names(self) -> list[str]:
+        """Return no taps."""
+        return []
+
+    def read(self, packets: Packets, timeout_s: float) -> Batch | None:
+        """Wait, and return no rows."""
+        time.sleep(timeout_s)
+        return np.zeros(0, np.uint8), slice_packets(packets, 0, 0)
+
+    def losses(self) -> dict[int, tuple[int, int]]:
+        """Return nothing."""
+        return {}
+
+    def now_ns(self) -> int:
+        """Return the host's time."""
         return time.time_ns()
 
 

@@ -261,6 +261,7 @@ class LinkJudge:
             "lost": rdma["network_lost"][active],
             "naks": rdma["naks"][active],
             "cnps": counts["cnps"] * sampling,
+            "rx_power_dbm": np.full(active.size, np.nan),
             "score": score,
             "reasons": texts,
         }

@@ -16,6 +16,7 @@ from fabricscope.collectors.decode import decode
 from fabricscope.pipeline.live.feeds import Batch, Feed
 from fabricscope.pipeline.live.monitor import Monitor
 from fabricscope.pipeline.live.overload import Overload
+from fabricscope.pipeline.live.ports import SampleSource
 from fabricscope.records import BATCH_ROWS, Packets, allocate_packets, slice_packets
 
 __all__ = ["LiveSession", "Second"]
@@ -38,12 +39,16 @@ class Second:
 
 @dataclass
 class LiveSession:
-    """Runs a feed through a monitor until it ends or `stop` is called."""
+    """Runs a feed through a monitor until it ends or `stop` is called.
+
+    sources: what else has a say each second; with one, seconds pass without packets too.
+    """
 
     feed: Feed
     monitor: Monitor
     listeners: list[Callable[[Second], None]] = field(default_factory=list)
     overload: Overload = field(default_factory=Overload)
+    sources: list[SampleSource] = field(default_factory=list)
     packets: int = 0
 
     def __post_init__(self) -> None:
@@ -61,10 +66,14 @@ class LiveSession:
     def run(self) -> None:
         """Carry packets until the end; the last, incomplete second is told too."""
         packets = allocate_packets(BATCH_ROWS)
+        if self.sources:
+            self._begin(self.feed.now_ns() // SECOND_NS * SECOND_NS)
         while not self._stopped:
             batch = self.feed.read(packets, WAIT_S)
             if batch is None:
                 break
+            for source in self.sources:
+                source.poll()
             began_s = time.monotonic()
             if batch[1].time_ns.size:
                 self._take(batch)
@@ -113,6 +122,9 @@ class LiveSession:
         """Close the second at hand and tell everybody."""
         losses = self.feed.losses()
         tables = self.monitor.tick(self._start_ns, end_ns, losses, last=last)
+        for source in self.sources:
+            for name, frame in source.sample(self._start_ns, end_ns).items():
+                tables[name] = pl.concat([tables[name], frame]) if name in tables else frame
         second = Second(self._start_ns, end_ns, tables, self.monitor)
         self._start_ns = end_ns
         now_s = time.monotonic()

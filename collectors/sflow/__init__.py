@@ -1,0 +1,1 @@
+"""sFlow version 5: a UDP socket, datagrams taken apart, and what they say about ports."""
