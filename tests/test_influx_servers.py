@@ -227,6 +227,7 @@ def stream_through(
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_influxdb_killed_in_a_stream_has_every_point_once(tmp_path: Path) -> None:
     server = InfluxServer(tmp_path / "server")
     server.start()
@@ -251,6 +252,7 @@ def exported(server: VictoriaServer) -> list[int]:
     return sorted(int(value) for one in series for value in one["values"])
 
 
+@pytest.mark.slow
 def test_victoriametrics_restarted_in_a_stream_has_every_point_once(tmp_path: Path) -> None:
     server = VictoriaServer(tmp_path / "server")
     server.start()
@@ -283,6 +285,7 @@ with open_store(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_our_own_death_loses_nothing_that_was_kept(tmp_path: Path, repository: Path) -> None:
     """The writer is killed again and again while the server goes and comes."""
     server = InfluxServer(tmp_path / "server")

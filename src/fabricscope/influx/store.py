@@ -175,21 +175,20 @@ class InfluxStore:
         self.problem = ""
         return True
 
-    def _send(self, lines: Sequence[str]) -> None:
-        """Send lines; those that the server will never take are counted."""
+    def _send(self, lines: Sequence[str]) -> int:
+        """Send lines; return how many the server took and count those that it never will."""
+        taken = len(lines)
         try:
             self._server.write(lines)
         except PointsRefusedError as error:
             if error.status == 413 and len(lines) > 1:
                 middle = len(lines) // 2
-                self._send(lines[:middle])
-                self._send(lines[middle:])
-                return
+                return self._send(lines[:middle]) + self._send(lines[middle:])
+            taken -= error.refused
             self.refused_points += error.refused
-            self.sent_points += len(lines) - error.refused
             _LOG.warning("%s (%d points)", error, error.refused)
-            return
-        self.sent_points += len(lines)
+        self.sent_points += taken
+        return taken
 
     def _send_what_waits(self) -> None:
         assert self._spool is not None
@@ -203,7 +202,7 @@ class InfluxStore:
                     self._wake.wait()
                 continue
             try:
-                self._send(batch.lines)
+                taken = self._send(batch.lines)
             except ServerAwayError as error:
                 self._meet(error)
                 # Collectors that lost the server together must not all come back at once.
@@ -212,7 +211,7 @@ class InfluxStore:
                 continue
             wait_s = _FIRST_WAIT_S
             self.problem = ""
-            self.resent_points += len(batch.lines)
+            self.resent_points += taken
             self._spool.done(batch)
 
     def _meet(self, error: ServerAwayError) -> None:
