@@ -6,7 +6,7 @@ Nothing runs here. Whatever does not fit together is refused with the file and t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from fabricscope.topology.failures import Failure, combine_failures
 from fabricscope.topology.recovery.plan import Scheme
 from fabricscope.topology.recovery.registry import make_scheme
 from fabricscope.topology.routing.routes import Routes, build_routes
-from fabricscope.topology.scenario import Scenario
+from fabricscope.topology.scenario import Scenario, WorkloadPart
 from fabricscope.topology.scenario_file import Source
 from fabricscope.topology.workloads.spec import build_transfers, job_ranks
 from fabricscope.topology.workloads.transfers import Transfers
@@ -79,7 +79,7 @@ class Experiment:
 def prepare(scenario: Scenario, source: Source) -> Experiment:
     """Return the experiment that `scenario` describes. Raises FabricError naming file and key."""
     with _placed(source, "fabric"):
-        fabric = build(_find_fabric(scenario.fabric, source))
+        fabric = _build_fabric(_find_fabric(scenario.fabric, source))
     failures = []
     for place, spec in enumerate(scenario.failures):
         with _placed(source, f"failures.{place}"):
@@ -95,7 +95,7 @@ def prepare(scenario: Scenario, source: Source) -> Experiment:
                 make_scheme(part.name, part.profile or scenario.profile, part.parameters)
             )
     with _placed(source, "workload"):
-        transfers, jobs = _build_jobs(fabric, scenario)
+        transfers, jobs = _build_jobs(fabric, scenario.workload, scenario.seed)
         _check_reachable(fabric, routes, transfers)
     taps = []
     for place, tap in enumerate(scenario.taps):
@@ -123,12 +123,22 @@ def _find_fabric(spec: str, source: Source) -> str:
     return str(beside) if len(spec) < 1000 and "\0" not in spec and beside.is_file() else spec
 
 
-def _build_jobs(fabric: Fabric, scenario: Scenario) -> tuple[Transfers, tuple[Job, ...]]:
-    workloads = [part.specify(scenario.seed) for part in scenario.workload]
+@lru_cache(maxsize=2)
+def _build_fabric(spec: str) -> Fabric:
+    """Return the fabric; the points of a sweep mostly have the same one."""
+    return build(spec)
+
+
+@lru_cache(maxsize=2)
+def _build_jobs(
+    fabric: Fabric, parts: tuple[WorkloadPart, ...], seed: int
+) -> tuple[Transfers, tuple[Job, ...]]:
+    """Return the transfers and jobs, likewise; nobody changes them afterwards."""
+    workloads = [part.specify(seed) for part in parts]
     transfers, _ = build_transfers(fabric, *workloads)
     jobs: list[Job] = []
     numbers: dict[str, list[int]] = {}
-    for part, workload in zip(scenario.workload, workloads, strict=True):
+    for part, workload in zip(parts, workloads, strict=True):
         for ranks in job_ranks(fabric, workload):
             numbers.setdefault(part.name, []).append(len(jobs))
             jobs.append(
@@ -142,7 +152,7 @@ def _build_jobs(fabric: Fabric, scenario: Scenario) -> tuple[Transfers, tuple[Jo
                 )
             )
     first = 0
-    for part, workload in zip(scenario.workload, workloads, strict=True):
+    for part, workload in zip(parts, workloads, strict=True):
         own = np.arange(first, first + workload.jobs)
         first += workload.jobs
         if part.start_ns:
@@ -196,7 +206,9 @@ def _wait_for(transfers: Transfers, before: NDArray[np.int64], own: NDArray[np.i
 def _check_reachable(fabric: Fabric, routes: Routes, transfers: Transfers) -> None:
     """Refuse transfers between endpoints that no path joins."""
     groups = routes.group
-    pairs = np.unique(np.column_stack((transfers.source, transfers.destination)), axis=0)
+    count = len(fabric.devices)
+    keys = np.unique(transfers.source.astype(np.int64) * count + transfers.destination)
+    pairs = np.column_stack((keys // count, keys % count))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     rows = routes.row[routes.target[routes.uplinks[routes.uplink_start[pairs[:, 0]]]]]
     apart = np.flatnonzero(routes.distance[groups[pairs[:, 1]], rows] == UNREACHABLE)

@@ -66,7 +66,7 @@ def measure(
         bytes_lost=int(outcome.bytes_lost),
         loss_duration_ns=float(outcome.loss_duration_ns),
         flows_affected=int(outcome.flows_affected),
-        qps_rtt=int(outcome.qps_rtt) if knows else None,
+        qps_rtt=max(0, int(outcome.qps_rtt)) if knows else None,
         qps_timeout=int(outcome.qps_timeout) if knows else None,
         resumed_ns=_resumed(experiment, ran, converged_ns),
         loads=_rank(experiment, loads),

@@ -23,7 +23,7 @@ from fabricscope.topology.results import (
 from fabricscope.topology.scenario_file import Source, build_scenario
 from fabricscope.topology.statistics import summarise
 
-__all__ = ["simulate"]
+__all__ = ["find_baselines", "simulate"]
 
 Progress = Callable[[int, int | None], None]
 Task = tuple[int, int]
@@ -43,11 +43,13 @@ def simulate(
     processes: int = 1,
     progress: Progress = lambda done, total: None,
     capture: str = "",
+    baselines: Sequence[Measured] | None = None,
 ) -> dict[str, Any]:
     """Return the document of the scenario with the keys `content`.
 
     processes: how many work at a time. capture: where to write what the taps see, of the first
-    scheme's first repetition. Raises FabricError that names file and key.
+    scheme's first repetition. baselines: the runs without failure where they are known; then there
+    are no remarks either. Raises FabricError that names file and key.
     """
     began_s = time.monotonic()
     experiment = prepare(build_scenario(content, source), source)
@@ -56,14 +58,15 @@ def simulate(
         (place, repetition)
         for repetition in range(scenario.repetitions)
         for place in (WITHOUT_FAILURE, *range(len(scenario.recovery)))
+        if baselines is None or place != WITHOUT_FAILURE
     ]
     done: list[Measured] = []
     for measured in _run_all(experiment, content, source, tasks, processes):
         done.append(measured)
         progress(len(done), len(tasks))
-    baselines = sorted(
-        (run for run in done if run.scheme == WITHOUT_FAILURE), key=lambda run: run.repetition
-    )
+    remarkable = baselines is None
+    if baselines is None:
+        baselines = _without_failure(done)
     runs = [run for run in done if run.scheme != WITHOUT_FAILURE]
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -74,9 +77,21 @@ def simulate(
     }
     if capture:
         document["capture"] = record(experiment, capture)
-    document["remarks"] = list_remarks(experiment, document)
+    document["remarks"] = list_remarks(experiment, document) if remarkable else []
     document["elapsed_s"] = time.monotonic() - began_s
     return document
+
+
+def find_baselines(content: Mapping[str, Any], source: Source) -> list[Measured]:
+    """Return the runs without failure alone."""
+    experiment = prepare(build_scenario(content, source), source)
+    repetitions = range(experiment.scenario.repetitions)
+    return [run_once(experiment, WITHOUT_FAILURE, repetition) for repetition in repetitions]
+
+
+def _without_failure(done: Sequence[Measured]) -> list[Measured]:
+    runs = (run for run in done if run.scheme == WITHOUT_FAILURE)
+    return sorted(runs, key=lambda run: run.repetition)
 
 
 def _run_all(

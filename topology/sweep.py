@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,13 +11,15 @@ from typing import Any, Final
 
 from fabricscope.errors import FabricError
 from fabricscope.topology.experiment import prepare
-from fabricscope.topology.results import SCHEMA
+from fabricscope.topology.results import SCHEMA, Measured
 from fabricscope.topology.scenario_file import Source, build_scenario, override
-from fabricscope.topology.simulation import simulate
+from fabricscope.topology.simulation import find_baselines, simulate
 
 __all__ = ["simulate_sweep"]
 
 MAX_POINTS: Final = 100_000
+WITH_FAILURE: Final = ("failures", "recovery", "profile", "taps", "name")
+"""Keys that a run without failure does not depend on."""
 KEPT: Final = (
     "recovery", "convergence_us", "breakdown_us", "roles", "transport_us", "loss_duration_us",
     "packets_lost", "bytes_lost", "flows_affected", "qps_rtt", "qps_timeout", "jct_us", "stall_us",
@@ -72,8 +75,17 @@ def _run_all(work: Sequence[tuple[dict[str, Any], Source]], processes: int) -> A
         yield from pool.map(_run_point, work, chunksize=max(1, len(work) // (16 * processes)))
 
 
+_baselines: dict[str, list[Measured]] = {}
+"""The last runs without failure in this process: points mostly differ in what fails."""
+
+
 def _run_point(work: tuple[dict[str, Any], Source]) -> dict[str, Any]:
-    document = simulate(*work)
+    content, source = work
+    key = json.dumps({**content, **dict.fromkeys(WITH_FAILURE)}, sort_keys=True, default=str)
+    if key not in _baselines:
+        _baselines.clear()
+        _baselines[key] = find_baselines(content, source)
+    document = simulate(content, source, baselines=_baselines[key])
     return {
         "fabric": document["fabric"]["name"],
         "engine": document["scenario"]["engine_used"],

@@ -45,6 +45,7 @@ _ROW_PX: Final = 46
 _MARGIN_PX: Final = 96
 _MOST_DECADES: Final = 9
 _SCHEMES_LIMIT: Final = 24
+FEW_ITERATIONS: Final = 12
 
 
 def draw_timelines(document: Document) -> go.Figure:
@@ -152,7 +153,11 @@ def draw_iterations(document: Document) -> go.Figure:
             hovertemplate=f"{escape_label(result['recovery'])}, iteration %{{x}}: "
             "%{customdata}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title_text="Iteration", type="category" if several or single else "linear")
+    figure.update_xaxes(
+        title_text="Iteration",
+        type="category" if several or single else "linear",
+        dtick=1 if len(base) <= FEW_ITERATIONS else None,
+    )
     if longest > 5 * least:
         low, high = _decades(least / 1e6, longest / 1e6)
         ticks = _ticks(low, high)
