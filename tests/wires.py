@@ -20,17 +20,21 @@ class Cable(NamedTuple):
 
 
 @contextmanager
-def plugged_in() -> Iterator[Cable]:
-    """Make the pair and take it away again; skip the test where that cannot be done."""
+def plugged_in(name: str = "") -> Iterator[Cable]:
+    """Make the pair and take it away again; skip the test where that cannot be done.
+
+    name: a letter that tells pairs of one test apart.
+    """
     if os.geteuid() != 0:
         pytest.skip("making interfaces needs root")
-    far, near = f"fsx{os.getpid() % 100_000}", f"fsy{os.getpid() % 100_000}"
+    number = os.getpid() % 100_000
+    far, near = f"fsx{name}{number}", f"fsy{name}{number}"
     made = subprocess.run(["ip", "link", "add", far, "type", "veth", "peer", "name", near])
     if made.returncode:
         pytest.skip("this machine has no virtual Ethernet (veth)")
-    for name in (far, near):
-        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
-        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    for end in (far, near):
+        Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").write_text("1")
+        subprocess.run(["ip", "link", "set", end, "up"], check=True)
     sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     sender.bind((far, 0))
 

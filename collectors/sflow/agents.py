@@ -47,7 +47,9 @@ _MARKED: Final = 3
 _U32: Final = 0xFFFF_FFFF
 _REORDERED: Final = 16
 _REORDERED_MS: Final = 10_000
+_SWITCHED_ON: Final = 1
 _OPERATIONALLY_UP: Final = 2
+_STATUS: Final = 3
 
 
 @dataclass
@@ -304,7 +306,8 @@ def _intervals(
         damaged("carrier_sense_errors"),
     )
     fell = before.status & _OPERATIONALLY_UP and not now.status & _OPERATIONALLY_UP
-    notes = () if now.status & _OPERATIONALLY_UP else ("is down",)
+    # A port that is switched off is down on purpose.
+    notes = ("is down",) if now.status & _STATUS == _SWITCHED_ON else ()
     result = []
     for direction, side, errors in (("up", "in", received), ("down", "out", sent)):
         result.append(
