@@ -1,0 +1,36 @@
+"""What `live` shows of counters, which do not know everything a mirror knows."""
+
+import io
+
+from rich.console import Console
+
+from fabricscope.cli.live_view import LiveView
+from fabricscope.collectors.ports import PortInterval
+from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
+from fabricscope.pipeline.live.ports import port_samples
+from fabricscope.pipeline.live.session import Second
+
+SECOND_NS = 1_000_000_000
+
+
+def test_unknown_rates_and_long_intervals() -> None:
+    intervals = [
+        PortInterval("leaf0 port 1", "up", 20 * SECOND_NS, 10.0, bytes=5_000_000_000),
+        PortInterval("leaf0 port 2", "up", 20 * SECOND_NS, None, bytes=5_000_000_000),
+    ]
+    links = [
+        port_samples(0, "here", "sflow", intervals, {}),
+        port_samples(0, "here", "counters", [PortInterval("eth0", "up", SECOND_NS)], {}),
+    ]
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40)
+    monitor = Monitor(MonitorOptions())
+    with LiveView(console, "here", None, enabled=True) as view:
+        for start, frame in enumerate(links):
+            view.show(Second(start, start + SECOND_NS, {"link_samples": frame}, monitor))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    known = next(line for line in lines if "leaf0 port 1" in line).split()
+    assert known[known.index("100") + 1 :][:3] == ["2.000", "20%", "-"]
+    unknown = next(line for line in lines if "leaf0 port 2" in line).split()
+    assert "5.000" not in unknown
+    assert unknown.count("-") >= 3
