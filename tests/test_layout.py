@@ -10,7 +10,44 @@ FOLDERS = ("analyzers", "collectors", "dashboard", "topology", "src/fabricscope"
 _BY_TABLE = "runs inside the queue-pair table, which tests/analyzers/rdma compares with its twin"
 _BY_ENGINE = "runs inside the DPI engine, which tests/analyzers/dpi tests"
 _BY_TRUTH = "tests/test_truth_faults.py checks what it finds against generated truth"
+_BY_PACKETS = "runs inside the packet engine, which tests/topology compares with its slow twin"
+_BY_FLOWS = "runs inside the flow engine, which tests/topology compares with formulas and a twin"
+_BY_SCENARIOS = "tests/topology runs whole scenarios through it"
+_BY_COMMAND = "tests/cli/test_live.py calls the commands"
+_BY_SESSION = "tests/pipeline/live/test_session.py runs captures through it"
 EXCEPTIONS: dict[str, str] = {
+    "collectors/mirror/kernels.py": "tests/collectors/mirror/test_ring.py reads real rings with it",
+    **dict.fromkeys(
+        (
+            f"topology/packet_level/{name}.py"
+            for name in (
+                "kernels",
+                "changes/kernels",
+                "conservation",
+                "endpoints/kernels",
+                "events/kernels",
+                "forwarding/kernels",
+                "network",
+                "queues/kernels",
+                "recovery/kernels",
+                "stepping",
+                "transport/kernels",
+            )
+        ),
+        _BY_PACKETS,
+    ),
+    "topology/flow_level/paths/kernels.py": _BY_FLOWS,
+    "topology/flow_level/transport/kernels.py": _BY_FLOWS,
+    **dict.fromkeys(
+        (f"topology/{name}.py" for name in ("compilation", "measuring", "recording", "remarks")),
+        _BY_SCENARIOS,
+    ),
+    **dict.fromkeys(
+        (f"src/fabricscope/cli/{name}.py" for name in ("live_commands", "live_view", "store")),
+        _BY_COMMAND,
+    ),
+    "src/fabricscope/pipeline/live/samples.py": _BY_SESSION,
+    "src/fabricscope/pipeline/live/training.py": _BY_SESSION,
     **dict.fromkeys(
         (
             f"analyzers/rdma/{package}/kernels.py"
