@@ -2,6 +2,7 @@
 
 import socket
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -100,4 +101,4 @@ def test_seconds_pass_without_packets(tmp_path: Path) -> None:
     assert rows.filter(pl.col("direction") == "up")["bytes"].to_list() == [0, 1_000, 1_000, 1_000]
     assert rows["source"].unique().to_list() == ["counters"]
     starts = [second.start_ns for second in told]
-    assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == [SECOND_NS] * 3
+    assert [b - a for a, b in pairwise(starts)] == [SECOND_NS] * 3
