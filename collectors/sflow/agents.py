@@ -38,6 +38,8 @@ __all__ = ["AgentCounts", "SflowAgents"]
 MAX_AGENTS: Final = 1_024
 MAX_PORTS: Final = 16_384
 """Agents and ports told apart; what comes from others is counted as left out."""
+MAX_SAMPLES: Final = 1 << 18
+"""Packet samples held until they are asked for."""
 
 _LINK_TYPES: Final = {1: 1, 11: 101, 12: 101}
 """sFlow's header protocol to LINKTYPE_*: Ethernet, IPv4 and IPv6."""
@@ -99,7 +101,7 @@ class SflowAgents:
         self.strangers = 0
         """Datagrams that are no sFlow version 5, or of agents beyond the bound."""
         self.left_out = 0
-        """Samples of ports beyond the bound."""
+        """Samples beyond a bound."""
 
     def take(self, time_ns: int, data: bytes) -> None:
         """Take in a datagram that arrived at `time_ns`; whatever it holds, nothing is raised."""
@@ -118,7 +120,10 @@ class SflowAgents:
             counts.flow_samples += 1
             counts.sampled_bytes += sample.frame_bytes
             counts.sampling_rate = max(sample.sampling_rate, 1)
-            self._sampled.append((datagram.agent, sample))
+            if len(self._sampled) < MAX_SAMPLES:
+                self._sampled.append((datagram.agent, sample))
+            else:
+                self.left_out += 1
 
     def _agent(self, name: str) -> _Agent | None:
         agent = self._agents.get(name)

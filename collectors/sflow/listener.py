@@ -17,7 +17,7 @@ _MAX_DATAGRAM: Final = 65_535
 _BUFFER_BYTES: Final = 16 << 20
 _TIMESTAMP: Final = 35  # SO_TIMESTAMPNS, asm-generic/socket.h
 _FORCED_BUFFER: Final = 33  # SO_RCVBUFFORCE
-_AT_ONCE: Final = 10_000
+_AT_ONCE: Final = 1_000
 
 
 class SflowListener:
@@ -65,7 +65,8 @@ class SflowListener:
     def receive(self) -> list[tuple[int, bytes]]:
         """Return (time of arrival in ns since the epoch, datagram) of what has come; never waits.
 
-        At most _AT_ONCE datagrams; the others stay for the next call.
+        At most _AT_ONCE datagrams, so that a mirror port beside it need not wait for long; the
+        others stay for the next call.
         """
         if self._socket is None:
             raise ValueError("the sFlow socket is not open")

@@ -125,6 +125,16 @@ def test_agents_and_ports_are_bounded() -> None:
     assert agents.strangers == 4
 
 
+def test_samples_that_nobody_asks_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fabricscope.collectors.sflow.agents.MAX_SAMPLES", 5)
+    agents = SflowAgents()
+    sample = made.flow_sample([made.raw_header(roce(), 1_000)])
+    for _ in range(4):
+        agents.take(START_NS, made.datagram([sample, sample]))
+    assert agents.left_out == 3
+    assert {one.packets for one in agents.estimated(SECOND_NS)} == {500}
+
+
 def test_damage_is_counted_and_raises_nothing() -> None:
     draw = random.Random(3)
     agents = SflowAgents(max_agents=50, max_ports=200)

@@ -109,7 +109,7 @@ class SflowSource:
         self._listener = listener
         self._collector = collector
         self._names = names or {}
-        self._strangers = 0
+        self._told = (0, 0)
 
     def poll(self) -> None:
         """Take in the datagrams that have come."""
@@ -146,9 +146,10 @@ class SflowSource:
             }
             for agent, counts in self.agents.counts().items()
         ]
-        strangers, self._strangers = self._strangers, self.agents.strangers
-        if self.agents.strangers > strangers:
-            rows.append({"tap": "sflow", "malformed": self.agents.strangers - strangers})
+        before, self._told = self._told, (self.agents.strangers, self.agents.left_out)
+        strangers, left_out = self._told[0] - before[0], self._told[1] - before[1]
+        if strangers or left_out:
+            rows.append({"tap": "sflow", "malformed": strangers, "skipped": left_out})
         everywhere = {"time_ns": start_ns, "collector": self._collector, "sampling": 1, "level": 0}
         return pl.DataFrame(
             [{name: 0 for name in schema} | everywhere | row for row in rows], schema=schema
