@@ -1,6 +1,7 @@
 """How loaded the links between switches are before, during and after a failure."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -16,6 +17,7 @@ _SIDE_LIMIT: Final = 64
 _BARS_LIMIT: Final = 40
 _ROW_PX: Final = 22
 _MARGIN_PX: Final = 120
+_NUMBER: Final = re.compile(r"\d+")
 
 Load = Mapping[str, Any]
 
@@ -27,8 +29,8 @@ def draw_link_loads(loads: Sequence[Load]) -> go.Figure:
     """
     if not loads:
         return empty_figure("No channel between switches is listed.")
-    senders = list(dict.fromkeys(load["from"] for load in loads))
-    receivers = list(dict.fromkeys(load["to"] for load in loads))
+    senders = _by_kind(load["from"] for load in loads)
+    receivers = _by_kind(load["to"] for load in loads)
     large = len(senders) * len(receivers) > _CELLS_LIMIT
     if large or max(len(senders), len(receivers)) > _SIDE_LIMIT:
         return _draw_bars(loads)
@@ -61,6 +63,17 @@ def draw_link_loads(loads: Sequence[Load]) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed")
     return figure
+
+
+def _by_kind(names: Iterable[str]) -> list[str]:
+    """Return distinct names, those of a kind together and by number: leaf2 before leaf10."""
+    found = list(dict.fromkeys(names))
+    kinds = list(dict.fromkeys(_NUMBER.sub("", name) for name in found))
+
+    def key(name: str) -> tuple[int, list[int]]:
+        return kinds.index(_NUMBER.sub("", name)), [int(part) for part in _NUMBER.findall(name)]
+
+    return sorted(found, key=key)
 
 
 def _draw_bars(loads: Sequence[Load]) -> go.Figure:
