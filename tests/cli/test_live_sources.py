@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,9 +105,12 @@ def seen(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Seen(sent, DeltaStore(store), switch.left.near, index)
 
 
-pytestmark = [pytest.mark.root, pytest.mark.server, pytest.mark.slow]
+def with_switch(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that asks for `seen`."""
+    return pytest.mark.root(pytest.mark.server(pytest.mark.slow(test)))
 
 
+@with_switch
 def test_each_mirror_is_a_tap_and_no_packet_counts_twice(seen: Seen) -> None:
     taps = (
         seen.rows("tap_samples")
@@ -140,6 +143,7 @@ def steady(frame: pl.DataFrame) -> pl.DataFrame:
     return busy.slice(3, busy.height - 6)
 
 
+@with_switch
 def test_sflow_agrees_with_the_interface_s_own_counters(seen: Seen) -> None:
     """Within 2 % over a run of constant traffic, by bytes a second."""
     links = seen.rows("link_samples")
@@ -168,6 +172,7 @@ def test_sflow_agrees_with_the_interface_s_own_counters(seen: Seen) -> None:
     assert sampled["ecn_capable"].sum() == sampled["packets"].sum()
 
 
+@with_switch
 def test_no_datagram_is_lost(seen: Seen) -> None:
     agent = seen.rows("tap_samples").filter(pl.col("tap") == "sflow 127.0.0.1")
     assert agent["dropped"].sum() == 0
@@ -189,4 +194,31 @@ def test_ports_in_use_are_said_in_a_sentence(repository: Path) -> None:
         )
     assert done.returncode == 2
     assert f"UDP port {port} is in use by another program" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--listen", "netflow"], "--listen netflow: there is no such source"),
+        (["--listen", "erspan"], "--listen erspan needs --interface IF"),
+        (["--listen", "vxlan", "--interface", "nosuch0"], "there is no interface nosuch0"),
+        (["-", "--listen", "gre"], "excludes --interface and mirrors"),
+        (["--counters", "nosuch0"], "--counters nosuch0: there is no such port"),
+        (["--listen", "sflow", "--sflow-port", "70000"], "ports go up to 65535"),
+        (["--gnmi", "http://me:secret@leaf1"], "the address is not of a gNMI server"),
+    ],
+)
+def test_what_cannot_be_watched_is_said_in_a_sentence(
+    repository: Path, arguments: list[str], sentence: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fabricscope", "live", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(repository / "src")},
+    )
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "secret" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -50,6 +50,7 @@ class LiveRequest:
     listen: tuple[str, ...] = ()
     sflow_port: int = SFLOW_PORT
     counters: str = ""
+    gnmi: tuple[str, ...] = ()
 
 
 def run_live(request: LiveRequest) -> None:

@@ -37,6 +37,10 @@ def live(
     counters: Annotated[
         str, typer.Option(metavar="IF,...|all", help="Counters of this host's own ports.")
     ] = "",
+    gnmi: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Switch that streams counters; may be repeated."),
+    ] = None,
     store: Annotated[str, _STORE] = "",
     collector: Annotated[str, _NAME] = "",
     link_rate: Annotated[float, _RATE] = 100.0,
@@ -73,6 +77,7 @@ def live(
             listen=tuple(listen or ()),
             sflow_port=sflow_port,
             counters=counters,
+            gnmi=tuple(gnmi or ()),
         )
     )
 

@@ -1,9 +1,12 @@
-"""What `fabricscope live` watches: mirror ports, tunnels, a pipe, sFlow agents, own counters."""
+"""What `fabricscope live` watches: mirror ports, tunnels, a pipe, switches, own counters."""
 
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from fabricscope.collectors.counters.ports import PortCounters
+from fabricscope.collectors.gnmi.client import GnmiClient
+from fabricscope.collectors.gnmi.counters import GnmiPorts
+from fabricscope.collectors.gnmi.targets import parse_target
 from fabricscope.collectors.mirror.filters import compile_filter
 from fabricscope.collectors.mirror.ring import BLOCK_BYTES, MirrorRing
 from fabricscope.collectors.mirror.tunnels import FILTERS, MirrorTunnels
@@ -42,11 +45,11 @@ def open_feed(request: "LiveRequest", stack: ExitStack) -> Feed:
     if request.interfaces:
         wrapped = MirrorTunnels(tunnels, request.interfaces) if tunnels else None
         return RingFeed(_open_rings(request, tunnels, stack), wrapped)
-    if request.counters or request.listen:
+    if request.counters or request.listen or request.gnmi:
         return SilentFeed()
     raise ConfigError(
         "live needs either --interface IF (one or more), - for a capture on standard input, "
-        "--listen sflow, or --counters all"
+        "--listen sflow, --counters all, or --gnmi gnmi://HOST:PORT"
     )
 
 
@@ -83,5 +86,10 @@ def open_sources(request: "LiveRequest", collector: str, stack: ExitStack) -> li
     if request.counters:
         names = [name.strip() for name in request.counters.split(",") if name.strip()]
         counters = stack.enter_context(PortCounters(names))
-        sources.append(CounterSource(counters, collector))
+        sources.append(CounterSource(counters, "counters", collector))
+    if request.gnmi:
+        streamed = GnmiPorts()
+        for text in request.gnmi:
+            stack.enter_context(GnmiClient(parse_target(text), streamed))
+        sources.append(CounterSource(streamed, "gnmi", collector))
     return sources

@@ -84,7 +84,7 @@ def test_seconds_pass_without_packets(tmp_path: Path) -> None:
         session = LiveSession(
             SilentFeed(),
             Monitor(MonitorOptions(collector="here")),
-            sources=[CounterSource(counters, "here")],
+            sources=[CounterSource(counters, "counters", "here")],
         )
 
         def listen(second: Second) -> None:

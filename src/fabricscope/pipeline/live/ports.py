@@ -1,4 +1,4 @@
-"""Counters of switches and of this host as a running pipeline's samples: sFlow, sysfs.
+"""Counters of switches and of this host as a running pipeline's samples: sFlow, gNMI, sysfs.
 
 A source is polled between batches and asked once a second; it waits for nothing. Reading sockets
 and files is the collectors' business.
@@ -12,6 +12,7 @@ import polars as pl
 
 from fabricscope.analyzers.links.health import score_links
 from fabricscope.collectors.counters.ports import PortCounters
+from fabricscope.collectors.gnmi.counters import GnmiPorts
 from fabricscope.collectors.ports import PortInterval
 from fabricscope.collectors.sflow.agents import SflowAgents
 from fabricscope.collectors.sflow.listener import SflowListener
@@ -157,13 +158,18 @@ class SflowSource:
 
 
 class CounterSource:
-    """Ports of this host, as source `counters`."""
+    """Ports that are asked or that stream by themselves, as source `counters` or `gnmi`."""
 
     def __init__(
-        self, counters: PortCounters, collector: str, names: Mapping[str, str] | None = None
+        self,
+        counters: PortCounters | GnmiPorts,
+        source: str,
+        collector: str,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Take open counters; names: from a port's own name to its link's."""
         self._counters = counters
+        self._source = source
         self._collector = collector
         self._names = names or {}
 
@@ -173,5 +179,5 @@ class CounterSource:
     def sample(self, start_ns: int, end_ns: int) -> dict[str, pl.DataFrame]:
         """Return what the ports did since the last call."""
         intervals = self._counters.intervals()
-        frame = port_samples(start_ns, self._collector, "counters", intervals, self._names)
+        frame = port_samples(start_ns, self._collector, self._source, intervals, self._names)
         return {} if frame.is_empty() else {"link_samples": frame}

@@ -1,0 +1,1 @@
+"""gNMI: switches that stream their ports' counters (OpenConfig); needs `fabricscope[gnmi]`."""
