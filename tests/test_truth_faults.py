@@ -110,7 +110,7 @@ FAULTS: Final[dict[str, tuple[Part, set[str]]]] = {
             "network": {"ecn_queue_us": 5.0, "hosts": 4},
             "capture": EGRESS,
         },
-        {"congestion"},
+        {"congestion", "incast"},
     ),
     "marks": (bulk({"kind": "ce", "where": "uplink", "ratio": 0.1}), {"congestion"}),
     "pfc": (

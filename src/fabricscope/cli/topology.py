@@ -170,7 +170,8 @@ def _write(
             raise FabricError(str(error)) from error
         lost = write_fabric(fabric, Path(out), form)
         Screen(console).line(
-            (f"{out}: {len(fabric.devices):,} devices, {len(fabric.links):,} links", "")
+            (f"{out}: {len(fabric.devices):,} devices, {len(fabric.links):,} links", ""),
+            wrap=False,
         )
     said = Screen(Console(stderr=True))
     for note in (*notes, *lost):
