@@ -21,7 +21,7 @@ run: setup
 # The kernels run a first time uncompiled, where an index out of bounds or an overflow shows: in the
 # tests that compare them with their slow twins in tests/reference.
 TWINS = tests/collectors/decode $(shell find tests/analyzers -name test_kernels.py \
-	-o -name test_matching.py -o -name test_transfers.py -o -name test_fpdu.py)
+	-o -name test_matching.py -o -name test_transfers.py -o -name test_fpdu.py) tests/collectors/mirror/test_tunnels.py
 test: setup
 	@echo "test: kernels uncompiled"
 	@grep -rlZE '^(from|import) reference' --include='test_*.py' $(TWINS) | \

@@ -13,6 +13,7 @@ import typer
 
 from fabricscope import __version__
 from fabricscope.cli.live_commands import register as register_live
+from fabricscope.cli.simulation_commands import register as register_simulation
 from fabricscope.cli.topology_commands import topology_app
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.errors import FabricscopeError
@@ -215,146 +216,9 @@ def rules_check(
         typer.echo(line)
 
 
-@app.command()
-def simulate(
-    scenario: Annotated[
-        str, typer.Argument(metavar="[SCENARIO.toml]", help="What to simulate.", show_default=False)
-    ] = "",
-    fabric: Annotated[
-        str, typer.Option(metavar="SPEC", help="Fabric, such as leaf-spine:8x4x16@400G, or a file.")
-    ] = "",
-    fail: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SPEC", help="Failure, such as leaf3-spine1@1ms; may be repeated."),
-    ] = None,
-    workload: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SPEC", help="Job, such as allreduce:ring:1GiB; may be repeated."),
-    ] = None,
-    workload_from: Annotated[
-        str, typer.Option(metavar="CAPTURE", help="Take the collectives of a capture as workload.")
-    ] = "",
-    recovery: Annotated[
-        str, typer.Option(metavar="NAME,...", help="Schemes, such as dpfr,bgp,bfd,none.")
-    ] = "",
-    profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Recovery parameters: asic or frr.")
-    ] = "",
-    balancing: Annotated[
-        str,
-        typer.Option(metavar="KIND", help="ecmp, polarised, qp-scaling, spray, flowlet, pinned."),
-    ] = "",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, flow, packet or hybrid.")] = "",
-    repetitions: Annotated[
-        int, typer.Option(metavar="N", help="Runs of each scheme, each with its own chance.")
-    ] = 0,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of all chance.")] = -1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. nic.mtu=1024."),
-    ] = None,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=V1,V2", help="Run every value of a key; may be repeated."),
-    ] = None,
-    tap: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LINK", help="Link to mirror for --capture; may be repeated."),
-    ] = None,
-    jobs: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one a core.")] = 0,
-    json: Annotated[
-        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
-    ] = "",
-    report: Annotated[
-        str, typer.Option(metavar="FILE.html", help="Write one self-contained HTML page.")
-    ] = "",
-    capture: Annotated[
-        str, typer.Option(metavar="OUT.pcap", help="Write what the taps see, for `analyze`.")
-    ] = "",
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
-) -> None:
-    """Say what a failed link or switch costs a training job under each recovery scheme."""
-    from fabricscope.cli.simulate import Request, print_schema, run
-
-    if schema:
-        print_schema()
-        raise typer.Exit
-    raise typer.Exit(
-        run(
-            Request(
-                scenario=scenario,
-                fabric=fabric,
-                fail=tuple(fail or ()),
-                workload=tuple(workload or ()),
-                workload_from=workload_from,
-                recovery=recovery,
-                profile=profile,
-                balancing=balancing,
-                engine=engine,
-                repetitions=repetitions,
-                seed=seed,
-                settings=tuple(settings or ()),
-                sweep=tuple(sweep or ()),
-                tap=tuple(tap or ()),
-                jobs=jobs,
-                json=json,
-                report=report,
-                capture=capture,
-                quiet=quiet,
-            )
-        )
-    )
-
-
+register_simulation(app)
 app.add_typer(topology_app, name="topology")
 register_live(app)
-
-
-@app.command()
-def availability(
-    gpus: Annotated[
-        str, typer.Option(metavar="N,...", help="Sizes of the cluster, in GPUs.")
-    ] = "1024,16384,100000",
-    recovery: Annotated[
-        str, typer.Option(metavar="NAME,...", help="Recovery schemes to compare.")
-    ] = "dpfr,bgp,none",
-    profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Recovery parameters: asic or frr.")
-    ] = "asic",
-    months: Annotated[int, typer.Option(metavar="N", help="Months to draw.")] = 1000,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of all chance.")] = 1,
-    interval: Annotated[
-        str,
-        typer.Option(metavar="TIME", help="Work between checkpoints; left out: the best one."),
-    ] = "",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a rate, e.g. nic_timeout=16.8ms."),
-    ] = None,
-    json: Annotated[
-        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
-) -> None:
-    """Say how often failures interrupt training in a month, and what fast recovery saves."""
-    from fabricscope.cli.availability import Request, run
-
-    raise typer.Exit(
-        run(
-            Request(
-                gpus=gpus,
-                recovery=recovery,
-                profile=profile,
-                months=months,
-                seed=seed,
-                interval=interval,
-                settings=tuple(settings or ()),
-                json=json,
-                quiet=quiet,
-            )
-        )
-    )
 
 
 @app.command()
