@@ -203,6 +203,7 @@ class FlowRun:
         """Let channels die or return and routes change, and the queue pairs follow."""
         touched: set[int] = set()
         devices: set[int] = set()
+        self.queue.clock[1] = -np.inf  # no waiting for the next interval: paths are new
         for item in what:
             if isinstance(item, ChannelEvent):
                 self.paths.set_channel(item.channel, item.rate_factor, item.loss)
