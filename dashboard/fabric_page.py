@@ -1,19 +1,11 @@
 """The HTML page of `topology show`: one file that needs no network.
 
-What it says is in fabric_summary.py. Names of devices come from files and are escaped by the
-template and the figure; the page's own policy forbids it to load anything.
+What it says is in fabric_summary.py.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-from fabricscope import __version__
 from fabricscope.dashboard.columns import build_table
 from fabricscope.dashboard.fabric_layout import lay_out
 from fabricscope.dashboard.fabric_summary import (
@@ -23,13 +15,9 @@ from fabricscope.dashboard.fabric_summary import (
     list_fabric_totals,
     worst_severity,
 )
-from fabricscope.dashboard.figures.drawing import CONFIG
 from fabricscope.dashboard.figures.fabric import draw_fabric
-from fabricscope.dashboard.figures.palette import DARK, LIGHT
-from fabricscope.dashboard.plain_text import neutralise
-from fabricscope.dashboard.quantities import format_count
-from fabricscope.dashboard.report import embed_json
-from fabricscope.errors import ConfigError
+from fabricscope.dashboard.page import Page, Panel, Section, render_page, write_page
+from fabricscope.dashboard.summary import Verdict
 from fabricscope.topology.bisection import Bisection
 from fabricscope.topology.checks import Check
 from fabricscope.topology.fabric import Fabric
@@ -43,6 +31,7 @@ LINES_LIMIT: Final = 700
 """More lines are a fog: the switches are then grouped further."""
 NAMES_LIMIT: Final = 40
 _COARSER: Final = (SWITCHES_LIMIT, 32, 16, 8)
+_GROUPED: Final = "framed blocks stand for several devices: point at one to see which"
 
 DEFINITIONS: Final = (
     ("Bisection", "What one half of the endpoints can send to the other half at once: the maximum "
@@ -71,19 +60,13 @@ def write_fabric_page(page: FabricPage, path: str) -> None:
 
     Raises ConfigError if the file cannot be written.
     """
-    text = render_fabric_page(page)
-    try:
-        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(
-            f"The report cannot be written to {path} ({error.strerror}): name a file in a "
-            "directory that exists and may be written."
-        ) from error
+    write_page(render_fabric_page(page), path)
 
 
 def render_fabric_page(page: FabricPage) -> str:
     """Return the page as the text of one HTML file."""
     fabric = page.fabric
+    severity = worst_severity(page.checks)
     for limit in _COARSER:
         layout = lay_out(fabric, limit, ENDPOINTS_LIMIT)
         if len(layout.bundles) <= LINES_LIMIT:
@@ -94,35 +77,40 @@ def render_fabric_page(page: FabricPage) -> str:
         if check.severity in ("critical", "warning")
         for name in check.names
     ]
-    environment = Environment(
-        loader=PackageLoader("fabricscope.dashboard", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    shown = Page(
+        title=fabric.name,
+        word="Cabling is sound" if severity == "ok" else severity.capitalize(),
+        verdict=Verdict(severity, headline(fabric, page.checks), ()),
+        totals=list_fabric_totals(fabric, page.bisection),
+        sections=(
+            Section(
+                "picture",
+                "Picture",
+                (
+                    Panel(
+                        "fabric",
+                        "Tiers, cores on top",
+                        draw_fabric(fabric, layout, suspects),
+                        True,
+                        _GROUPED if layout.grouped else "",
+                    ),
+                ),
+            ),
+            Section(
+                "links",
+                "Links",
+                tables=(build_table("tiers", "Links by tier", LINKS, link_rows(fabric), 100),),
+            ),
+        ),
+        definitions=DEFINITIONS,
+        remarks_title="Before you trust the numbers",
+        remarks=page.notes,
     )
-    environment.filters.update(plain=neutralise, count=format_count)
-    figure = draw_fabric(fabric, layout, suspects)
-    return environment.get_template("topology.html").render(
-        severity=worst_severity(page.checks),
-        headline=headline(fabric, page.checks),
+    return render_page(
+        "topology.html",
+        shown,
         name=fabric.name,
         plan=fabric.plan if fabric.plan != fabric.name else "",
-        notes=page.notes,
-        totals=list_fabric_totals(fabric, page.bisection),
-        grouped=layout.grouped,
         checks=page.checks,
         names_limit=NAMES_LIMIT,
-        tables=[build_table("links", "Links by tier", LINKS, link_rows(fabric), 100)],
-        definitions=DEFINITIONS,
-        version=__version__,
-        figures=embed_json(
-            {
-                "light": LIGHT.to_plotly_json(),
-                "dark": DARK.to_plotly_json(),
-                "config": CONFIG,
-                "figures": [{"name": "fabric", "figure": json.loads(figure.to_json())}],
-            }
-        ),
-        plotly_js=Markup(get_plotlyjs()),
     )

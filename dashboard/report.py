@@ -1,20 +1,7 @@
-"""The HTML report of `analyze`: one page that needs no network. What it says is in summary.py.
+"""The HTML report of `analyze`: one page that needs no network. What it says is in summary.py."""
 
-Texts from packets and file names are escaped by the template, and those inside figures by the
-figure functions; the page's own policy forbids it to load anything.
-"""
+from typing import Final
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-from fabricscope import __version__
 from fabricscope.dashboard.applications import list_applications
 from fabricscope.dashboard.columns import Table, build_table
 from fabricscope.dashboard.definitions import DEFINITIONS
@@ -25,20 +12,24 @@ from fabricscope.dashboard.figures.distributions import (
     draw_message_times,
     draw_packet_sizes,
 )
-from fabricscope.dashboard.figures.drawing import CONFIG
 from fabricscope.dashboard.figures.gantt import draw_gantt
 from fabricscope.dashboard.figures.matrix import draw_traffic_matrix
-from fabricscope.dashboard.figures.palette import DARK, LIGHT
 from fabricscope.dashboard.figures.ranks import draw_ranks
 from fabricscope.dashboard.figures.timeline import draw_events, draw_throughput
+from fabricscope.dashboard.page import (
+    ROWS_LIMIT,
+    Bar,
+    Page,
+    Panel,
+    Section,
+    render_page,
+    write_page,
+)
 from fabricscope.dashboard.paths import PATHS, describe_spread, list_paths
-from fabricscope.dashboard.plain_text import neutralise
-from fabricscope.dashboard.quantities import format_count, format_duration, format_ratio
+from fabricscope.dashboard.quantities import format_ratio
 from fabricscope.dashboard.summary import (
     Document,
-    Total,
     describe_verdict,
-    format_value,
     list_caveats,
     list_totals,
     lost_packets,
@@ -68,41 +59,14 @@ from fabricscope.dashboard.training import (
     name_collective,
     suspects,
 )
-from fabricscope.errors import ConfigError
 
-ROWS_LIMIT: Final = 1000
-"""Most rows of one table; the JSON document has them all."""
 FINDINGS_LIMIT: Final = 200
 WIDE_MATRIX_HOSTS: Final = 16
 """With more hosts the traffic matrix takes the full width."""
 FRAMES_LIMIT: Final = 20
 JOBS_LIMIT: Final = 12
 """Jobs with a chapter of their own."""
-
-
-class Panel(NamedTuple):
-    """One figure on the page; a `wide` one takes the full width."""
-
-    name: str
-    title: str
-    figure: go.Figure
-    wide: bool = False
-
-
-class Section(NamedTuple):
-    """A chapter of the page: a sentence and numbers, figures, tables. Its name is its anchor.
-
-    `tone` is that of the sentence: a severity or `ok`.
-    """
-
-    name: str
-    title: str
-    panels: tuple[Panel, ...] = ()
-    tables: tuple[Table, ...] = ()
-    lead: str = ""
-    tone: str = "ok"
-    facts: tuple[Total, ...] = ()
-    footnote: str = ""
+_WORDS: Final = {"ok": "No fault found", "empty": "Nothing to analyse"}
 
 
 def write_report(document: Document, path: str) -> None:
@@ -110,55 +74,30 @@ def write_report(document: Document, path: str) -> None:
 
     Raises ConfigError if the file cannot be written.
     """
-    page = render_report(document)
-    try:
-        Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(
-            f"The report cannot be written to {path} ({error.strerror}): name a file in a "
-            "directory that exists and may be written."
-        ) from error
+    write_page(render_report(document), path)
 
 
 def render_report(document: Document) -> str:
     """Return the report on `document` as the text of one HTML page."""
-    sections = build_sections(document)
-    environment = Environment(
-        loader=PackageLoader("fabricscope.dashboard", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        plain=neutralise, count=format_count, duration=format_duration, value=format_value
-    )
-    return environment.get_template("report.html").render(
-        capture=document["capture"],
-        verdict=describe_verdict(document),
-        caveats=list_caveats(document),
+    verdict = describe_verdict(document)
+    page = Page(
+        title=verdict.headline,
+        word=_WORDS.get(verdict.severity, verdict.severity.capitalize()),
+        verdict=verdict,
         totals=list_totals(document),
-        findings=_limit_findings(document),
-        findings_total=len(document["findings"]),
-        protocols=_measure_protocols(document),
-        lost=lost_packets(document),
-        sections=sections,
+        sections=build_sections(document),
         definitions=DEFINITIONS,
+        remarks_title="Before you trust the numbers",
+        remarks=list_caveats(document),
+        lost=lost_packets(document),
+    )
+    return render_page(
+        "report.html",
+        page,
+        capture=document["capture"],
+        findings=rank_findings(document)[:FINDINGS_LIMIT],
+        findings_total=len(document["findings"]),
         frames_limit=FRAMES_LIMIT,
-        version=__version__,
-        figures=embed_json(
-            {
-                "light": LIGHT.to_plotly_json(),
-                "dark": DARK.to_plotly_json(),
-                "config": CONFIG,
-                "figures": [
-                    {"name": panel.name, "figure": json.loads(panel.figure.to_json())}
-                    for section in sections
-                    for panel in section.panels
-                ],
-            }
-        ),
-        plotly_js=Markup(get_plotlyjs()),
     )
 
 
@@ -224,6 +163,8 @@ def build_sections(document: Document) -> list[Section]:
                 build_table("taps", "Taps", TAPS, taps if len(taps) > 1 else [], ROWS_LIMIT),
             ),
             footnote=describe_spread(document),
+            bars=_measure_protocols(document),
+            bars_title=("Protocols", "a packet counts for each protocol it holds"),
         ),
     ]
     return [section for section in sections if section.panels or section.tables]
@@ -293,33 +234,21 @@ def _applications_section(document: Document) -> Section:
     )
 
 
-def embed_json(value: object) -> Markup:
-    """Return JSON that can stand inside a script element: no character there can end it."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
 def _some_tables(*tables: Table) -> tuple[Table, ...]:
     return tuple(table for table in tables if table.rows)
 
 
-def _limit_findings(document: Document) -> list[dict[str, Any]]:
-    return rank_findings(document)[:FINDINGS_LIMIT]
-
-
-def _measure_protocols(document: Document) -> Sequence[Mapping[str, object]]:
+def _measure_protocols(document: Document) -> tuple[Bar, ...]:
     """Return the protocols, most packets first, with their share of the distinct packets."""
     capture = document["capture"]
     packets = capture["packets"] - capture["duplicate_packets"]
     named = sorted(document["protocols"].items(), key=lambda item: -item[1])
-    return [
-        {
-            "name": name,
-            "packets": count,
-            "share": format_ratio(count, packets),
-            "width": round(min(1.0, count / packets) * 100, 3) if packets else 0,
-        }
+    return tuple(
+        Bar(
+            name,
+            count,
+            format_ratio(count, packets),
+            round(min(1.0, count / packets) * 100, 3) if packets else 0.0,
+        )
         for name, count in named
-    ]
+    )

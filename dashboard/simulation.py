@@ -1,14 +1,7 @@
 """The HTML report of `simulate`: one page that needs no network. What it says is in failover.py."""
 
-import json
-from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-from fabricscope import __version__
 from fabricscope.dashboard.columns import build_table
 from fabricscope.dashboard.failover import (
     Document,
@@ -18,7 +11,6 @@ from fabricscope.dashboard.failover import (
     result_rows,
 )
 from fabricscope.dashboard.failover_tables import CONVERGENCE, COSTS
-from fabricscope.dashboard.figures.drawing import CONFIG
 from fabricscope.dashboard.figures.failover import (
     draw_breakdown,
     draw_iterations,
@@ -27,13 +19,15 @@ from fabricscope.dashboard.figures.failover import (
     draw_transfer_times,
 )
 from fabricscope.dashboard.figures.link_loads import draw_link_loads
-from fabricscope.dashboard.figures.palette import DARK, LIGHT
-from fabricscope.dashboard.plain_text import neutralise
-from fabricscope.dashboard.quantities import format_count
-from fabricscope.dashboard.report import Panel, Section, embed_json
-from fabricscope.errors import ConfigError
+from fabricscope.dashboard.page import (
+    ROWS_LIMIT,
+    Page,
+    Panel,
+    Section,
+    render_page,
+    write_page,
+)
 
-ROWS_LIMIT: Final = 1000
 MAPS_LIMIT: Final = 8
 """Schemes with a map of link loads of their own."""
 
@@ -63,51 +57,29 @@ def write_simulation_report(document: Document, path: str) -> None:
 
     Raises ConfigError if the file cannot be written.
     """
-    page = render_simulation_report(document)
-    try:
-        Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(
-            f"The report cannot be written to {path} ({error.strerror}): name a file in a "
-            "directory that exists and may be written."
-        ) from error
+    write_page(render_simulation_report(document), path)
 
 
 def render_simulation_report(document: Document) -> str:
     """Return the report on `document` as the text of one HTML page."""
-    sections = build_sections(document)
-    environment = Environment(
-        loader=PackageLoader("fabricscope.dashboard", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(plain=neutralise, count=format_count)
-    return environment.get_template("simulation.html").render(
-        verdict=describe_headline(document),
-        remarks=list_remarks(document),
+    verdict = describe_headline(document)
+    page = Page(
+        title=verdict.headline,
+        word="Simulated failover",
+        verdict=verdict,
         totals=list_totals(document),
-        sections=sections,
+        sections=build_sections(document),
         definitions=DEFINITIONS,
+        remarks_title="How to read the numbers",
+        remarks=list_remarks(document),
+    )
+    return render_page(
+        "simulation.html",
+        page,
         name=document["scenario"]["name"],
         plan=document["fabric"]["plan"] or document["fabric"]["name"],
         engine=document["scenario"]["engine_used"],
         seed=document["scenario"]["seed"],
-        version=__version__,
-        figures=embed_json(
-            {
-                "light": LIGHT.to_plotly_json(),
-                "dark": DARK.to_plotly_json(),
-                "config": CONFIG,
-                "figures": [
-                    {"name": panel.name, "figure": json.loads(panel.figure.to_json())}
-                    for section in sections
-                    for panel in section.panels
-                ],
-            }
-        ),
-        plotly_js=Markup(get_plotlyjs()),
     )
 
 

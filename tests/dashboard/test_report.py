@@ -1,6 +1,5 @@
 """The HTML report: self-contained, complete, and deaf to hostile names."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -14,7 +13,8 @@ from examples.analysis import HOSTILE, empty_document, hostile_document, ring_do
 from examples.training import hostile_training_document, training_document
 
 from fabricscope.dashboard.definitions import DEFINITIONS
-from fabricscope.dashboard.report import ROWS_LIMIT, embed_json, render_report, write_report
+from fabricscope.dashboard.page import ROWS_LIMIT
+from fabricscope.dashboard.report import render_report, write_report
 from fabricscope.errors import ConfigError
 
 SCRIPTS = 3
@@ -101,13 +101,6 @@ def test_hostile_names_stay_text() -> None:
     figures = page.scripts[1]
     assert HOSTILE not in figures
     assert "<" not in figures
-
-
-def test_embedded_json_cannot_end_its_element() -> None:
-    value = {"a": "</script><!--", "b": [1, "&"]}
-    text = embed_json(value)
-    assert not set(text) & set("<>&")
-    assert json.loads(text) == value
 
 
 def test_an_empty_capture_has_a_page() -> None:
