@@ -26,6 +26,7 @@ class PortInterval:
     errors: int = 0
     discards: int = 0
     flaps: int = 0
+    down_ns: int = 0
     ecn_capable: int = 0
     ecn_marked: int = 0
     pause_ns: int = 0

@@ -32,6 +32,16 @@ class Penalty(NamedTuple):
 
 PENALTIES: Final = (
     Penalty(
+        "down_share",
+        1e-6,
+        1.0,
+        60,
+        100,
+        False,
+        "was down {value:.0%} of the time",
+        "Check the transceiver, the cable and the other end's log.",
+    ),
+    Penalty(
         "flaps",
         1,
         3,
@@ -164,7 +174,7 @@ def score_links(
         score -= points
         for row in np.flatnonzero(points > 0).tolist():
             value = float(values[row])
-            text = penalty.text.format(value=value)
+            text = penalty.text.format(value=value).replace(" 1 times", " once")
             reasons.append(
                 Reason(row, penalty.metric, value, float(points[row]), text, penalty.action)
             )

@@ -153,7 +153,7 @@ class FlowRun:
                 break
             self._cut_windows(bounds, now)
             self.advance(now)
-            self._apply(now, what)
+            self.change(now, what)
         self._cut_windows(bounds, stop_ns)
         self.advance(stop_ns)
 
@@ -167,7 +167,7 @@ class FlowRun:
     def set_fabric(self, what: Sequence[ChannelEvent | RouteChange]) -> None:
         """Take over what happened to the fabric before this run begins."""
         if what:
-            self._apply(0.0, list(what))
+            self.change(0.0, list(what))
 
     def cut_window(self, now_ns: float) -> None:
         """Begin another window of `channel_bytes`."""
@@ -199,7 +199,7 @@ class FlowRun:
         self.flush(float(self.queue.clock[0]))
         return collect_outcome(self, end_ns)
 
-    def _apply(self, now_ns: float, what: list[ChannelEvent | RouteChange | None]) -> None:
+    def change(self, now_ns: float, what: list[ChannelEvent | RouteChange | None]) -> None:
         """Let channels die or return and routes change, and the queue pairs follow."""
         touched: set[int] = set()
         devices: set[int] = set()

@@ -41,7 +41,7 @@ def test_a_row_says_what_counters_say() -> None:
     assert (rows[0]["score"], rows[0]["reasons"], rows[0]["rx_power_dbm"]) == (100.0, "", -7.5)
     assert (rows[1]["score"], rows[1]["reasons"]) == (100.0, "is down")
     assert rows[2]["score"] < 30
-    assert "went down 1 times" in rows[2]["reasons"]
+    assert "went down once" in rows[2]["reasons"]
     assert "damaged 0.001 of its packets" in rows[2]["reasons"]
     assert "discarded 0.001 of its packets" in rows[3]["reasons"]
     assert "was paused 50% of the time" in rows[3]["reasons"]

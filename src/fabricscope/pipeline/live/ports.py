@@ -65,6 +65,7 @@ def port_samples(
         "error_ratio": columns["errors"] / np.maximum(packets + columns["errors"], 1),
         "discard_ratio": columns["discards"] / np.maximum(packets + columns["discards"], 1),
         "flaps": columns["flaps"].astype(np.float64),
+        "down_share": _column(intervals, "down_ns") / length_ns,
         "pause_share": columns["pause_ns"] / length_ns,
         "ecn_ratio": columns["ecn_marked"] / np.maximum(columns["ecn_capable"], 1),
     }
