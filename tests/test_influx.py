@@ -34,6 +34,10 @@ ALERT = {
     "text": 'he said "no"\nand left\\',
     "action": "",
     "value": 2.5,
+    "table": "link_samples",
+    "since_ns": 1_700_000_000_000_000_000,
+    "until_ns": None,
+    "by": "",
 }
 
 
@@ -98,8 +102,9 @@ def test_a_row_becomes_a_line_without_line_breaks() -> None:
     (line,) = lines_of("alerts", alerts({}), "ns")
     assert line == (
         r"alerts,collector=one,rule=slow\ link,severity=warning,state=firing,"
-        r'subject=leaf1\,\ port\=3 action="",text="he said \"no\" and left\\",value=2.5 '
-        "1700000000123456789"
+        r'subject=leaf1\,\ port\=3 action="",by="",since_ns=1700000000000000000i,'
+        r'table="link_samples",'
+        r'text="he said \"no\" and left\\",value=2.5 1700000000123456789'
     )
     (line,) = lines_of("alerts", alerts({"value": None, "time_ns": 1_999_999_999}), "s")
     assert "value" not in line

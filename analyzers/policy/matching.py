@@ -7,7 +7,6 @@ the same subject is given once a run, and each rule has a bound; both are counte
 import functools
 import ipaddress
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from fabricscope.analyzers.policy.metrics import metrics_of
+from fabricscope.analyzers.policy.patterns import like
 from fabricscope.analyzers.policy.rules import Network, Range, Rule, RuleSet
 
 MAX_SUBJECTS: Final = 100_000  # remembered for the whole run, to say things once
@@ -180,9 +180,9 @@ def condition_of(rule: Rule) -> tuple[pl.Expr, set[str]]:
     """Return a rule's conditions, tags aside, as one expression, and the columns it needs."""
     parts = [pl.lit(True)]
     for column, patterns in rule.texts.items():
-        parts.append(_like(column, patterns))
+        parts.append(like(column, patterns))
     if rule.subject:
-        parts.append(_like("subject", rule.subject))
+        parts.append(like("subject", rule.subject))
     for key, networks in rule.addresses.items():
         sides = ("src", "dst") if key == "host" else (key,)
         parts.append(pl.any_horizontal(*(_within(side, networks) for side in sides)))
@@ -199,19 +199,6 @@ def condition_of(rule: Rule) -> tuple[pl.Expr, set[str]]:
 
 def _between(number: pl.Expr, limits: Range) -> pl.Expr:
     return (number >= limits.low) & (number <= limits.high)
-
-
-def _like(column: str, patterns: tuple[str, ...]) -> pl.Expr:
-    """Match whole texts against patterns in which `*` is anything and `?` one character."""
-    plain = [pattern for pattern in patterns if not set(pattern) & set("*?")]
-    wild = [
-        "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern)
-        for pattern in patterns
-        if pattern not in plain
-    ]
-    # One expression a pattern: the engine bounds the size of each, not of their sum.
-    matches = [pl.col(column).str.contains(f"^(?s:{pattern})$") for pattern in wild]
-    return pl.any_horizontal(pl.col(column).is_in(plain), *matches)
 
 
 def _within(column: str, networks: tuple[Network, ...]) -> pl.Expr:

@@ -122,13 +122,17 @@ ITERATIONS: Final = (
 ALERTS: Final = (
     _WHEN,
     _BY,
-    Column("rule", "String", "", "name of the rule"),
-    Column("subject", "String", "", "what it is about"),
+    Column("rule", "String", "", "name of the rule; of a silence a pattern"),
+    Column("subject", "String", "", "what it is about; of a silence a pattern"),
     Column("severity", "String", "", "critical, warning, notice or info"),
     Column("state", "String", "", "firing, resolved, acknowledged or silenced"),
     Column("text", "String", "", "one sentence with the numbers"),
     Column("action", "String", "", "what to do next"),
     Column("value", "Float64", "", "the value that decided, null for none"),
+    Column("table", "String", "", "table whose rows the rule looks at"),
+    Column("since_ns", "Int64", "ns", "when the alert began to fire, since the epoch"),
+    Column("until_ns", "Int64", "ns", "end of a silence, since the epoch, null for none"),
+    Column("by", "String", "", "who acknowledged or silenced, empty for the collector itself"),
 )
 
 SERIES: Final = {
