@@ -42,11 +42,34 @@ def _stage(stage: str) -> Callable[[Row], Cell]:
     return number(value, format_microseconds)
 
 
+_SCHEME: Final = Column(
+    "Scheme", "Recovery scheme, as named in the scenario", text("recovery"), False, rank=0
+)
+_CONVERGED: Final = Column(
+    "Convergence", "Until the last affected flow has a working path, median",
+    number(_median("convergence_us"), format_microseconds), rank=0,
+)  # fmt: skip
+_PACKETS_LOST: Final = Column(
+    "Packets lost", "Data packets that never arrived",
+    number(_median("packets_lost"), format_count), rank=1,
+)  # fmt: skip
+_TIMED_OUT: Final = Column(
+    "time-out", "Queue pairs that waited for the NIC's time-out",
+    number(_median("qps_timeout"), format_count), rank=1,
+)  # fmt: skip
+_JOB_LOSES: Final = Column(
+    "Job loses", "Longer than without the failure",
+    number(_median("stall_us"), format_microseconds), rank=0,
+)  # fmt: skip
+_JCT_RATIO: Final = Column(
+    "JCT ratio", "Job completion time over that without failure",
+    number(_median("jct_ratio"), _ratio), rank=0,
+)  # fmt: skip
+
 CONVERGENCE: Final = (
-    Column("Scheme", "Recovery scheme, as named in the scenario", text("recovery"), False, rank=0),
+    _SCHEME,
     Column("Role", "Local: lost its own port; remote: was told", text("role"), False, rank=0),
-    Column("Convergence", "Until the last affected flow has a working path, median",
-           number(_median("convergence_us"), format_microseconds), rank=0),
+    _CONVERGED,
     Column("95 % interval", "Of the mean", _interval("convergence_us"), rank=2),
     *(
         Column(stage.capitalize(), f"Part of the convergence: {stage}", _stage(stage), rank=1)
@@ -57,33 +80,27 @@ CONVERGENCE: Final = (
 )  # fmt: skip
 
 COSTS: Final = (
-    Column("Scheme", "Recovery scheme, as named in the scenario", text("recovery"), False, rank=0),
-    Column("Convergence", "Until the last affected flow has a working path",
-           number(_median("convergence_us"), format_microseconds), rank=0),
+    _SCHEME,
+    _CONVERGED,
     Column("Loss lasts", "First packet lost to the last",
            number(_median("loss_duration_us"), format_microseconds), rank=2),
-    Column("Packets lost", "Data packets that never arrived",
-           number(_median("packets_lost"), format_count), rank=1),
+    _PACKETS_LOST,
     Column("Bytes lost", "On the wire", number(_median("bytes_lost"), format_bytes), rank=4),
     Column("QPs hit", "Queue pairs with traffic on the dead link",
            number(_median("flows_affected"), format_count), rank=1),
     Column("in an RTT", "Queue pairs that went on after a round trip",
            number(_median("qps_rtt"), format_count), rank=3),
-    Column("time-out", "Queue pairs that waited for the NIC's time-out",
-           number(_median("qps_timeout"), format_count), rank=1),
+    _TIMED_OUT,
     Column("Transport", "From the new path to the last queue pair that goes on",
            number(_median("transport_us"), format_microseconds), rank=3),
-    Column("Job loses", "Longer than without the failure",
-           number(_median("stall_us"), format_microseconds), rank=0),
-    Column("JCT ratio", "Job completion time over that without failure",
-           number(_median("jct_ratio"), _ratio), rank=0),
+    _JOB_LOSES,
+    _JCT_RATIO,
     Column("95 % interval", "Of the mean of what the job loses", _interval("stall_us"), rank=5),
     Column("MMR", "Largest load over the mean, links upwards, after the failure",
            number(_median("mmr"), _ratio), rank=4),
     Column("JFI", "Jain's fairness index of those loads",
            number(_median("jfi"), _ratio), rank=5),
 )  # fmt: skip
-
 
 _SWEPT: Final = ("convergence_us", "stall_us", "jct_ratio", "packets_lost", "qps_timeout")
 
@@ -95,16 +112,7 @@ def sweep_rows(document: Document) -> list[dict[str, Any]]:
             "recovery": result["recovery"],
             "role": worst_role(result),
             **{f"set {key}": value for key, value in point["settings"].items()},
-            **{
-                key: result[key]
-                for key in (
-                    "convergence_us",
-                    "stall_us",
-                    "jct_ratio",
-                    "packets_lost",
-                    "qps_timeout",
-                )
-            },
+            **{key: result[key] for key in _SWEPT},
         }
         for point in document["points"]
         for result in point["results"]
@@ -119,16 +127,10 @@ def sweep_columns(document: Document) -> tuple[Column, ...]:
             Column(key, f"Value of {key} at this point", text(f"set {key}"), False, rank=0)
             for key in keys
         ),
-        Column("Scheme", "Recovery scheme, as named in the scenario", text("recovery"), False,
-               rank=0),
-        Column("Convergence", "Until the last affected flow has a working path",
-               number(_median("convergence_us"), format_microseconds), rank=0),
-        Column("Packets lost", "Data packets that never arrived",
-               number(_median("packets_lost"), format_count), rank=2),
-        Column("time-out", "Queue pairs that waited for the NIC's time-out",
-               number(_median("qps_timeout"), format_count), rank=3),
-        Column("Job loses", "Longer than without the failure",
-               number(_median("stall_us"), format_microseconds), rank=0),
-        Column("JCT ratio", "Job completion time over that without failure",
-               number(_median("jct_ratio"), _ratio), rank=1),
-    )  # fmt: skip
+        _SCHEME,
+        _CONVERGED,
+        _PACKETS_LOST._replace(rank=2),
+        _TIMED_OUT._replace(rank=3),
+        _JOB_LOSES,
+        _JCT_RATIO._replace(rank=1),
+    )

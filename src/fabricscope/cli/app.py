@@ -12,7 +12,9 @@ from typing import Annotated, Final
 import typer
 
 from fabricscope import __version__
+from fabricscope.cli.dashboard_commands import register as register_dashboard
 from fabricscope.cli.live_commands import register as register_live
+from fabricscope.cli.options import Json, Quiet, Report, Signatures
 from fabricscope.cli.simulation_commands import register as register_simulation
 from fabricscope.cli.topology_commands import topology_app
 from fabricscope.dashboard.plain_text import neutralise
@@ -54,12 +56,8 @@ def analyze(
     captures: Annotated[
         list[str], typer.Argument(metavar="CAPTURE", help=CAPTURE_HELP, show_default=False)
     ],
-    json: Annotated[
-        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
-    ] = "",
-    report: Annotated[
-        str, typer.Option(metavar="FILE.html", help="Write one self-contained HTML page.")
-    ] = "",
+    json: Json = "",
+    report: Report = "",
     fail_on: Annotated[
         str,
         typer.Option(
@@ -82,17 +80,14 @@ def analyze(
     jobs: Annotated[
         int, typer.Option(metavar="N", help="Threads that carry batches; 0: one a core, up to 4.")
     ] = 0,
-    signatures: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DIR", help="Folder of your own signature files; may be repeated."),
-    ] = None,
+    signatures: Signatures = None,
     rules: Annotated[
         str, typer.Option(metavar="FILE.toml", help="Rules that tag, alert and export.")
     ] = "",
     snippets: Annotated[
         str, typer.Option(metavar="DIR", help="Folder for the nftables and ACL text of rules.")
     ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say what is in captures, how healthy their RDMA is, and which packets to look at.
 
@@ -147,7 +142,7 @@ def generate(
             "--set", metavar="KEY=VALUE", help="Change one entry, e.g. network.ip_version=6."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Generate synthetic traffic with known truth: OUT.pcap and OUT.truth.json."""
     from fabricscope.cli.generate import run
@@ -157,14 +152,11 @@ def generate(
 
 signatures_app = typer.Typer(help="The catalogue of protocols.")
 app.add_typer(signatures_app, name="signatures")
-_OWN_SIGNATURES = typer.Option(
-    "--signatures", metavar="DIR", help="Folder of your own signature files; may be repeated."
-)
 
 
 @signatures_app.command("list")
 def signatures_list(
-    signatures: Annotated[list[str] | None, _OWN_SIGNATURES] = None,
+    signatures: Signatures = None,
 ) -> None:
     """List every protocol that can be recognised."""
     from rich.console import Console
@@ -189,7 +181,7 @@ def signatures_check(
 @signatures_app.command("test")
 def signatures_test(
     capture: Annotated[str, typer.Argument(metavar="CAPTURE", help=CAPTURE_HELP)],
-    signatures: Annotated[list[str] | None, _OWN_SIGNATURES] = None,
+    signatures: Signatures = None,
 ) -> None:
     """Say what the signatures make of each flow of a capture."""
     from rich.console import Console
@@ -219,6 +211,7 @@ def rules_check(
 register_simulation(app)
 app.add_typer(topology_app, name="topology")
 register_live(app)
+register_dashboard(app)
 
 
 @app.command()

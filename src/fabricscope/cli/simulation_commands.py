@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from fabricscope.cli.options import Json, Profile, Quiet, Report, Seed
+
 __all__ = ["register"]
 
 
@@ -28,9 +30,7 @@ def simulate(
     recovery: Annotated[
         str, typer.Option(metavar="NAME,...", help="Schemes, such as dpfr,bgp,bfd,none.")
     ] = "",
-    profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Recovery parameters: asic or frr.")
-    ] = "",
+    profile: Profile = "",
     balancing: Annotated[
         str,
         typer.Option(metavar="KIND", help="ecmp, polarised, qp-scaling, spray, flowlet, pinned."),
@@ -39,7 +39,7 @@ def simulate(
     repetitions: Annotated[
         int, typer.Option(metavar="N", help="Runs of each scheme, each with its own chance.")
     ] = 0,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of all chance.")] = -1,
+    seed: Seed = -1,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. nic.mtu=1024."),
@@ -53,17 +53,13 @@ def simulate(
         typer.Option(metavar="LINK", help="Link to mirror for --capture; may be repeated."),
     ] = None,
     jobs: Annotated[int, typer.Option(metavar="N", help="Processes; 0: one a core.")] = 0,
-    json: Annotated[
-        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
-    ] = "",
-    report: Annotated[
-        str, typer.Option(metavar="FILE.html", help="Write one self-contained HTML page.")
-    ] = "",
+    json: Json = "",
+    report: Report = "",
     capture: Annotated[
         str, typer.Option(metavar="OUT.pcap", help="Write what the taps see, for `analyze`.")
     ] = "",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say what a failed link or switch costs a training job under each recovery scheme."""
     from fabricscope.cli.simulate import Request, print_schema, run
@@ -105,11 +101,9 @@ def availability(
     recovery: Annotated[
         str, typer.Option(metavar="NAME,...", help="Recovery schemes to compare.")
     ] = "dpfr,bgp,none",
-    profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Recovery parameters: asic or frr.")
-    ] = "asic",
+    profile: Profile = "asic",
     months: Annotated[int, typer.Option(metavar="N", help="Months to draw.")] = 1000,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of all chance.")] = 1,
+    seed: Seed = 1,
     interval: Annotated[
         str,
         typer.Option(metavar="TIME", help="Work between checkpoints; left out: the best one."),
@@ -118,10 +112,8 @@ def availability(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a rate, e.g. nic_timeout=16.8ms."),
     ] = None,
-    json: Annotated[
-        str, typer.Option(metavar="FILE", help="Write the results as JSON; - for standard output.")
-    ] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    json: Json = "",
+    quiet: Quiet = False,
 ) -> None:
     """Say how often failures interrupt training in a month, and what fast recovery saves."""
     from fabricscope.cli.availability import Request, run

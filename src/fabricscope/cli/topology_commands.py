@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from fabricscope.cli.options import Report
+
 __all__ = ["topology_app"]
 
 topology_app = typer.Typer(
@@ -25,9 +27,7 @@ def topology_show(
         str, typer.Option(metavar="FABRIC", help="What it should be cabled like.")
     ] = "",
     rate: Annotated[str, _RATE] = "",
-    report: Annotated[
-        str, typer.Option(metavar="FILE.html", help="Write one self-contained HTML page.")
-    ] = "",
+    report: Report = "",
 ) -> None:
     """Draw a fabric tier by tier, count what it needs, and check its cabling."""
     from rich.console import Console
