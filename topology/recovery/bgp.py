@@ -11,17 +11,22 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from fabricscope.topology.recovery.detection import find_port_news, missed_messages
+from fabricscope.topology.recovery.detection import find_port_news
 from fabricscope.topology.recovery.dissemination import News, disseminate
 from fabricscope.topology.recovery.durations import DurationSetting, TimeSetting
 from fabricscope.topology.recovery.parameters import Parameters, Setting, setting
 from fabricscope.topology.recovery.plan import Plan, RouteChange, Situation
+from fabricscope.topology.recovery.sessions import (
+    FRR_LAB,
+    FRR_PORTS,
+    FabricWide,
+    find_session_news,
+)
 from fabricscope.topology.recovery.union import unite
 
 __all__ = ["FRR", "Bgp", "BgpParameters"]
 
 _SONIC = "SONiC tests: 59.7 and 114 ms after a link flap, shared by the two speakers"
-_LAB = "lab of network namespaces with FRR 8.4"
 _FASTEST_SAFE_NS = 50e6
 
 
@@ -60,7 +65,7 @@ class BgpParameters(Parameters):
         "the usual case",
     )  # fmt: skip
     prefix_time: TimeSetting = setting(
-        43e3, "to write one prefix", "ns", f"{_LAB}: 86 ms for 2,000 prefixes"
+        43e3, "to write one prefix", "ns", f"{FRR_LAB}: 86 ms for 2,000 prefixes"
     )
     prefixes: Annotated[int, Field(ge=0, le=10_000_000)] = setting(
         0, "prefixes beyond the fabric's own that one failure withdraws", "", "none"
@@ -79,11 +84,10 @@ class BgpParameters(Parameters):
 
 
 FRR = {
-    "carrier_detection": Setting("0.3ms..0.48ms..0.6ms", f"{_LAB}: netlink event after the cut"),
-    "local_repair": Setting("0.1ms..0.3ms..0.5ms", f"{_LAB}: local rows after carrier loss"),
-    "process": Setting("50ms", f"{_LAB}: bgpd holds its work queue this long"),
-    "finish": Setting("19ms..21ms..25ms", f"{_LAB}: what is left of the remote rows"),
-    "neighbour_failed": Setting("23s..27.6s..53s", f"{_LAB}: one silent run; Linux neighbours"),
+    **FRR_PORTS,
+    "process": Setting("50ms", f"{FRR_LAB}: bgpd holds its work queue this long"),
+    "finish": Setting("19ms..21ms..25ms", f"{FRR_LAB}: what is left of the remote rows"),
+    "neighbour_failed": Setting("23s..27.6s..53s", f"{FRR_LAB}: one silent run; Linux neighbours"),
 }
 
 
@@ -98,13 +102,7 @@ class Bgp:
     def plan(self, situation: Situation, rng: np.random.Generator) -> Plan:
         """Return when each device changes which routes."""
         given = self.parameters
-        ports = find_port_news(
-            situation.fabric,
-            situation.failure,
-            lambda: given.carrier_detection.draw(rng),
-            lambda: self._draw_timer(rng),
-            lambda: given.restore.draw(rng),
-        )
+        ports = find_session_news(situation, given, lambda: self._draw_hold(rng), rng)
         changes = disseminate(situation, ports, _Reaction(given, situation, rng))
         notes: tuple[str, ...] = ()
         if given.bfd and given.bfd_interval * given.bfd_multiplier < _FASTEST_SAFE_NS:
@@ -114,14 +112,9 @@ class Bgp:
             )
         return Plan(unite(changes, self._avoid_neighbours(situation, rng)), notes=notes)
 
-    def _draw_timer(self, rng: np.random.Generator) -> float:
-        given = self.parameters
-        hold_ns = given.hold_time - float(rng.random()) * given.keepalive
-        if not given.bfd:
-            return hold_ns
-        return min(
-            hold_ns, missed_messages(given.bfd_interval, given.bfd_multiplier, 0.25, rng.random)
-        )
+    def _draw_hold(self, rng: np.random.Generator) -> float:
+        """Return what is left of a hold time that the last keepalive began, ns."""
+        return self.parameters.hold_time - float(rng.random()) * self.parameters.keepalive
 
     def _avoid_neighbours(
         self, situation: Situation, rng: np.random.Generator
@@ -133,27 +126,24 @@ class Bgp:
         ports = find_port_news(
             situation.fabric, situation.failure, None, lambda: wait.draw(rng), lambda: 0.0
         )
-        reaction = _Reaction(self.parameters, situation, rng)
-        reaction.applies_remote = False
+        reaction = _Reaction(self.parameters, situation, rng, applies_remote=False)
         changes = disseminate(situation, ports, reaction)
         return [change for change in changes if change.role == "local"]
 
 
-class _Reaction:
+class _Reaction(FabricWide):
     """BGP's delays."""
 
     def __init__(
-        self, given: BgpParameters, situation: Situation, rng: np.random.Generator
+        self,
+        given: BgpParameters,
+        situation: Situation,
+        rng: np.random.Generator,
+        applies_remote: bool = True,
     ) -> None:
-        self.applies_local = True
-        self.applies_remote = True
+        super().__init__(situation, applies_remote)
         self.given = given
-        self.situation = situation
         self.rng = rng
-
-    def takes_part(self, device: int) -> bool:
-        """Return True: the whole fabric runs BGP."""
-        return True
 
     def _write(self, groups: int) -> float:
         given = self.given
@@ -173,7 +163,3 @@ class _Reaction:
     def pass_on(self, news: News) -> float:
         """Return the time that the speaker works before it tells its neighbours."""
         return self.given.process.draw(self.rng)
-
-    def travel(self, channel: int) -> float:
-        """Return the wire's own delay; the message is small."""
-        return float(self.situation.fabric.channels.delay_ns[channel])

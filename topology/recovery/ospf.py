@@ -9,15 +9,19 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fabricscope.topology.recovery.detection import find_port_news, missed_messages
 from fabricscope.topology.recovery.dissemination import News, disseminate
 from fabricscope.topology.recovery.durations import DurationSetting, TimeSetting
 from fabricscope.topology.recovery.parameters import Parameters, Setting, setting
 from fabricscope.topology.recovery.plan import Plan, Situation
+from fabricscope.topology.recovery.sessions import (
+    FRR_LAB,
+    FRR_PORTS,
+    FabricWide,
+    find_session_news,
+)
 
 __all__ = ["FRR", "Ospf", "OspfParameters"]
 
-_LAB = "lab of network namespaces with FRR 8.4"
 _AOS = "AOS-CX command reference: SPF throttle 200, 1,000 and 5,000 ms"
 
 
@@ -68,12 +72,11 @@ class OspfParameters(Parameters):
 
 
 FRR = {
-    "carrier_detection": Setting("0.3ms..0.48ms..0.6ms", f"{_LAB}: netlink event after the cut"),
-    "local_repair": Setting("0.1ms..0.3ms..0.5ms", f"{_LAB}: local rows after carrier loss"),
-    "flood": Setting("0.1ms..0.3ms", f"{_LAB}: a part of the remote row"),
+    **FRR_PORTS,
+    "flood": Setting("0.1ms..0.3ms", f"{FRR_LAB}: a part of the remote row"),
     "spf_wait": Setting("0ms", "FRR's default: timers throttle spf 0 50 5000"),
     "spf_hold": Setting("50ms", "FRR's default: timers throttle spf 0 50 5000"),
-    "install": Setting("10ms..11.7ms..13.5ms", f"{_LAB}: what is left of the remote row"),
+    "install": Setting("10ms..11.7ms..13.5ms", f"{FRR_LAB}: what is left of the remote row"),
 }
 
 
@@ -88,42 +91,25 @@ class Ospf:
     def plan(self, situation: Situation, rng: np.random.Generator) -> Plan:
         """Return when each device changes which routes."""
         given = self.parameters
-        ports = find_port_news(
-            situation.fabric,
-            situation.failure,
-            lambda: given.carrier_detection.draw(rng),
-            lambda: self._draw_timer(rng),
-            lambda: given.restore.draw(rng),
-        )
+        ports = find_session_news(situation, given, lambda: self._draw_dead(rng), rng)
         return Plan(tuple(disseminate(situation, ports, _Reaction(given, situation, rng))))
 
-    def _draw_timer(self, rng: np.random.Generator) -> float:
-        given = self.parameters
-        dead_ns = given.dead_interval - float(rng.random()) * given.hello
-        if not given.bfd:
-            return dead_ns
-        return min(
-            dead_ns, missed_messages(given.bfd_interval, given.bfd_multiplier, 0.25, rng.random)
-        )
+    def _draw_dead(self, rng: np.random.Generator) -> float:
+        """Return what is left of a dead interval that the last hello began, ns."""
+        return self.parameters.dead_interval - float(rng.random()) * self.parameters.hello
 
 
-class _Reaction:
+class _Reaction(FabricWide):
     """OSPF's delays; it remembers each device's last announcement and computation."""
 
     def __init__(
         self, given: OspfParameters, situation: Situation, rng: np.random.Generator
     ) -> None:
-        self.applies_local = True
-        self.applies_remote = True
+        super().__init__(situation)
         self.given = given
-        self.situation = situation
         self.rng = rng
         self.announced: dict[int, float] = {}
         self.computed: dict[int, tuple[float, float]] = {}
-
-    def takes_part(self, device: int) -> bool:
-        """Return True: the whole fabric runs OSPF."""
-        return True
 
     def install(self, news: News) -> tuple[float, float]:
         """Return the wait for the computation with the writing; it is used at once."""
@@ -156,7 +142,3 @@ class _Reaction:
             due_ns = max(due_ns, self.announced[news.device] + given.lsa_interval)
         self.announced[news.device] = due_ns
         return due_ns - news.time_ns + given.flood.draw(self.rng)
-
-    def travel(self, channel: int) -> float:
-        """Return the wire's own delay; the message is small."""
-        return float(self.situation.fabric.channels.delay_ns[channel])

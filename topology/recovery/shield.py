@@ -12,6 +12,7 @@ from fabricscope.topology.recovery.dissemination import News, disseminate
 from fabricscope.topology.recovery.durations import DurationSetting
 from fabricscope.topology.recovery.parameters import Parameters, setting
 from fabricscope.topology.recovery.plan import Plan, Situation
+from fabricscope.topology.recovery.sessions import FabricWide
 
 __all__ = ["Shield", "ShieldParameters"]
 
@@ -57,22 +58,15 @@ class Shield:
         return Plan(tuple(disseminate(situation, ports, _Reaction(situation, given, rng))))
 
 
-class _Reaction:
-    """Delays of masks and notifications."""
-
-    applies_local = True
-    applies_remote = True
+class _Reaction(FabricWide):
+    """Delays of masks and notifications; one subnet manager rules the fabric."""
 
     def __init__(
         self, situation: Situation, given: ShieldParameters, rng: np.random.Generator
     ) -> None:
-        self.delay_ns = situation.fabric.channels.delay_ns
+        super().__init__(situation)
         self.given = given
         self.rng = rng
-
-    def takes_part(self, device: int) -> bool:
-        """Return True: one subnet manager rules the fabric."""
-        return True
 
     def install(self, news: News) -> tuple[float, float]:
         """Return the time to write the mask."""
@@ -81,7 +75,3 @@ class _Reaction:
     def pass_on(self, news: News) -> float:
         """Return the time to make or relay a notification."""
         return self.given.notify.draw(self.rng)
-
-    def travel(self, channel: int) -> float:
-        """Return the wire's own delay; the message is small."""
-        return float(self.delay_ns[channel])
