@@ -14,12 +14,34 @@ _SHIFT = np.uint64(32)
 _ROCE_V1 = PROTOCOLS.index("roce_v1")
 _INFINIBAND = PROTOCOLS.index("infiniband")
 _CNP = 0x81
+_UNKNOWN = -1
+_NO_LINK = -2
+"""What `flow_hosts` holds, less one: not looked up yet; a group, which has no link of its own."""
 _MARKED = 3
 
 
 @njit(cache=True, nogil=True, _nrt=False)
+def is_station(hi, lo):
+    """Return whether an address is one host's: neither a group's, nor all hosts', nor none."""
+    if hi >> np.uint64(56) == np.uint64(0xFF):
+        return False
+    if hi != np.uint64(0):
+        return True
+    if lo >> np.uint64(32) == np.uint64(0xFFFF):
+        address = lo & np.uint64(0xFFFFFFFF)
+        return address != np.uint64(0) and address < np.uint64(0xE0000000)
+    # A LID from 0xC000 on is a group's; the unspecified IPv6 address is 0 as LID 0 is.
+    return lo != np.uint64(0) and (lo < np.uint64(0xC000) or lo > np.uint64(0xFFFF))
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def find_link(state, hi, lo):
-    """Return the number of the host's link, made if it is new, -1 when there is no room."""
+    """Return the number of the host's link, made if it is new.
+
+    _UNKNOWN when there is no room, _NO_LINK for an address that is not one host's.
+    """
+    if not is_station(hi, lo):
+        return np.int64(_NO_LINK)
     mask = np.uint64(state.table.shape[0] - 1)
     value = (hi ^ (lo * _MULTIPLIER)) * _MULTIPLIER
     place = (value ^ (value >> _SHIFT)) & mask
@@ -30,7 +52,7 @@ def find_link(state, hi, lo):
         place = (place + np.uint64(1)) & mask
     link = state.cursor[0]
     if link >= state.hosts.shape[0]:
-        return np.int64(-1)
+        return np.int64(_UNKNOWN)
     state.cursor[0] = link + 1
     state.hosts[link, 0] = hi
     state.hosts[link, 1] = lo
@@ -40,7 +62,10 @@ def find_link(state, hi, lo):
 
 @njit(cache=True, nogil=True, _nrt=False)
 def count_links(state, packets, flow, side):
-    """Add the packets of a batch. Link-local frames without an address count for no link."""
+    """Add the packets of a batch. Frames without an address count for no link.
+
+    What goes to a group counts for its sender alone.
+    """
     for row in range(packets.time_ns.shape[0]):
         if packets.flags[row] & (FLAG_DUPLICATE | FLAG_MALFORMED):
             continue
@@ -50,10 +75,10 @@ def count_links(state, packets, flow, side):
         key = 2 * flow[row] + np.int64(side[row])
         up = np.int64(state.flow_hosts[key]) - 1
         down = np.int64(state.flow_hosts[key ^ 1]) - 1
-        if up < 0 or down < 0:
+        if up == _UNKNOWN or down == _UNKNOWN:
             up = find_link(state, packets.src_hi[row], packets.src_lo[row])
             down = find_link(state, packets.dst_hi[row], packets.dst_lo[row])
-            if up < 0 or down < 0:
+            if up == _UNKNOWN or down == _UNKNOWN:
                 state.cursor[2] += 1
                 continue
             state.flow_hosts[key] = up + 1
@@ -65,6 +90,8 @@ def count_links(state, packets, flow, side):
         rdma = protocol >= _ROCE_V1 and protocol <= _INFINIBAND
         for direction in range(2):
             link = up if direction == UP else down
+            if link == _NO_LINK:
+                continue
             count = state.counts[link, direction]
             count.packets += 1
             count.bytes += size

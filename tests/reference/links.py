@@ -1,6 +1,7 @@
 """The slow twin of the link kernel: counters of each host by dictionaries."""
 
 from collections import defaultdict
+from ipaddress import ip_address
 
 Packet = dict[str, int]
 
@@ -14,7 +15,10 @@ def count_slowly(packets: list[Packet], start_ns: int) -> dict[tuple[int, int], 
         if packet["skip"]:
             continue
         for direction, end in enumerate(("src", "dst")):
-            counts = hosts[packet[f"{end}_hi"], packet[f"{end}_lo"]][direction]
+            address = packet[f"{end}_hi"], packet[f"{end}_lo"]
+            if is_group(*address):
+                continue
+            counts = hosts[address][direction]
             counts["packets"] += 1
             counts["bytes"] += packet["size"]
             counts["rdma_packets"] += packet["rdma"]
@@ -24,6 +28,17 @@ def count_slowly(packets: list[Packet], start_ns: int) -> dict[tuple[int, int], 
             place = min(max((packet["time"] - start_ns) // 10_000_000, 0), 99)
             counts["bins"][place] += packet["size"]
     return hosts
+
+
+def is_group(hi: int, lo: int) -> bool:
+    """Return whether an address belongs to no single host."""
+    if hi == 0 and lo < 1 << 16:  # an InfiniBand LID, 0 for none
+        return lo == 0 or lo >= 0xC000
+    address = ip_address((hi << 64 | lo).to_bytes(16))
+    address = address.ipv4_mapped or address  # type: ignore[union-attr]
+    if address.version == 4:
+        return int(address) == 0 or int(address) >= int(ip_address("224.0.0.0"))
+    return address.is_multicast or address.is_unspecified
 
 
 NAMES = ("packets", "bytes", "rdma_packets", "ecn_capable", "ecn_marked", "cnps")

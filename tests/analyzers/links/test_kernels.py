@@ -1,11 +1,13 @@
 """Link counters against their slow twin."""
 
+from ipaddress import ip_address
+
 import numpy as np
 import pytest
 
 from fabricscope.analyzers.links.counting import LinkCounter
 from fabricscope.records import FLAG_DUPLICATE, PROTOCOLS, Packets, allocate_packets
-from reference.links import NAMES, count_slowly
+from reference.links import NAMES, count_slowly, is_group
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # hashes, uncompiled
 
@@ -19,7 +21,7 @@ def make_batch(seed: int, rows: int, hosts: int) -> tuple[Packets, np.ndarray, n
     ends = rng.integers(0, hosts, (rows, 2))
     for end, name in ((ends[:, 0], "src"), (ends[:, 1], "dst")):
         getattr(packets, f"{name}_hi")[:] = end % 3
-        getattr(packets, f"{name}_lo")[:] = end
+        getattr(packets, f"{name}_lo")[:] = end + 1
     packets.time_ns[:] = START_NS + np.sort(rng.integers(-5_000_000, 1_200_000_000, rows))
     packets.wire_length[:] = rng.integers(64, 9_000, rows)
     packets.ecn[:] = rng.integers(0, 4, rows)
@@ -69,6 +71,35 @@ def test_counters_are_those_of_the_twin(seed: int, hosts: int) -> None:
     assert counter.sample(START_NS).counts["packets"].sum() == 0
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["0.0.0.0", "224.0.0.1", "239.1.2.3", "255.255.255.255", "::", "ff02::1", "lid:0", "lid:49152"],
+)
+def test_a_group_has_no_link(address: str) -> None:
+    packets, flow, side = make_batch(4, 40, 5)
+    packets.flags[:] = 0
+    group = flow == flow[0]
+    to_b = group & (side == side[0])
+    hi, lo = number_of(address)
+    packets.dst_hi[to_b], packets.dst_lo[to_b] = hi, lo
+    packets.src_hi[group & ~to_b], packets.src_lo[group & ~to_b] = hi, lo
+    counter = LinkCounter(flow_capacity=25, max_links=8)
+    counter.update(packets, flow, side)
+    sample = counter.sample(0)
+    assert (hi, lo) not in {tuple(host) for host in sample.hosts.tolist()}
+    assert sample.counts["packets"].sum() == 2 * 40 - int(group.sum())
+    assert sample.uncounted == 0
+    assert is_group(hi, lo)
+
+
+def number_of(address: str) -> tuple[int, int]:
+    if address.startswith("lid:"):
+        return 0, int(address[4:])
+    parsed = ip_address(address)
+    value = int(parsed) | (0xFFFF << 32 if parsed.version == 4 else 0)
+    return value >> 64, value & (1 << 64) - 1
+
+
 def test_hosts_beyond_the_bound_are_counted() -> None:
     packets, flow, side = make_batch(1, 500, 50)
     counter = LinkCounter(flow_capacity=2_500, max_links=8)
@@ -83,7 +114,7 @@ def test_hosts_beyond_the_bound_are_counted() -> None:
 def test_a_slot_used_again_belongs_to_its_new_hosts() -> None:
     packets, _, _ = make_batch(2, 2, 4)
     packets.flags[:] = 0
-    packets.src_lo[:], packets.dst_lo[:] = [1, 2], [3, 0]
+    packets.src_lo[:], packets.dst_lo[:] = [1, 2], [3, 4]
     packets.src_hi[:] = packets.dst_hi[:] = 0
     counter = LinkCounter(flow_capacity=1, max_links=8)
     zero = np.zeros(1, np.int64)
@@ -92,5 +123,5 @@ def test_a_slot_used_again_belongs_to_its_new_hosts() -> None:
         counter.update(one, zero, zero.astype(np.uint8))
         counter.flow_closed(zero)
     sent = counter.sample(0)
-    assert sent.hosts[:, 1].tolist() == [1, 3, 2, 0]
+    assert sent.hosts[:, 1].tolist() == [1, 3, 2, 4]
     assert sent.counts["packets"][:, 0].tolist() == [1, 0, 1, 0]
