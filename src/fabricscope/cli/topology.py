@@ -25,7 +25,7 @@ from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.files import FORMATS, Imported, read_fabric, render_fabric, write_fabric
 from fabricscope.topology.quantities import parse_rate_gbps
 
-__all__ = ["convert", "import_file", "list_known", "make", "show"]
+__all__ = ["convert", "import_file", "list_known", "load_fabric", "make", "show"]
 
 _LABEL_WIDTH: Final = 16
 _NAME_WIDTH: Final = 14
@@ -123,6 +123,11 @@ def list_known(console: Console) -> None:
         screen.line(
             (f"{name:<20}", "bold"), (f"{one.about} ({', '.join(one.suffixes)})", ""), indent=2
         )
+
+
+def load_fabric(source: str) -> Fabric:
+    """Return the fabric of a short form, preset or file. Raises FabricError."""
+    return _load(source, "").fabric
 
 
 def _load(source: str, rate: str) -> Imported:

@@ -1,0 +1,1 @@
+"""Queries of the pages: a store and a view in, polars frames out. No figures, no components."""

@@ -1,0 +1,95 @@
+"""The ids of all components, by page: callbacks of one page name those of another only from here.
+
+Those of the frame around the pages stand alone; a page's own are in a class of its name.
+"""
+
+from typing import Final
+
+URL: Final = "url"
+VIEW: Final = "view"
+"""dcc.Store: `{"path", "search"}` of the address; `view.read_view` reads it."""
+RAW_TICK: Final = "raw-tick"
+TICK: Final = "tick"
+"""dcc.Store: `{"time_ms", "latest_ms", "problem"}`, new each second, at rest while paused."""
+POLL: Final = "poll"
+CONTENT: Final = "content"
+NAVIGATION: Final = "navigation"
+RANGE: Final = "range"
+LIVE: Final = "live"
+COLLECTOR: Final = "collector"
+THEME: Final = "theme"
+THEME_BUTTON: Final = "theme-button"
+HELP_BUTTON: Final = "help-button"
+HELP: Final = "help"
+STALE: Final = "stale"
+STRIP: Final = "strip"
+PROBLEM: Final = "problem"
+"""dcc.Store: one sentence of what a page's callback met, shown in the strip."""
+SPAN: Final = "span"
+ZOOM: Final = "zoom"
+"""dcc.Store: the stretch of time that a chart was zoomed to, `[from_ms, to_ms]`."""
+PATH: Final = "path"
+"""dcc.Store: the path alone, which changes with the page only."""
+FALLBACK: Final = "fallback"
+HELP_CLOSE: Final = "help-close"
+ACCOUNT: Final = "account"
+TIME_GRAPH: Final = "time-graph"
+
+
+def time_graph(name: str) -> dict[str, str]:
+    """Return the id of a graph whose x axis is time: zooming it zooms the whole page."""
+    return {"type": TIME_GRAPH, "name": name}
+
+
+class Fabric:
+    """The map of the fabric."""
+
+    BODY: Final = "fabric-body"
+
+
+class Links:
+    """The table of links and the page of one."""
+
+    BODY: Final = "links-body"
+
+
+class Rdma:
+    """Queue pairs."""
+
+    BODY: Final = "rdma-body"
+
+
+class Training:
+    """Jobs and iterations."""
+
+    BODY: Final = "training-body"
+
+
+class Traffic:
+    """Applications and behaviours."""
+
+    BODY: Final = "traffic-body"
+
+
+class Failover:
+    """The simulator."""
+
+    BODY: Final = "failover-body"
+
+
+class Captures:
+    """Captures, reports and packets."""
+
+    BODY: Final = "captures-body"
+
+
+class Alerts:
+    """Alerts and silences."""
+
+    BODY: Final = "alerts-body"
+
+
+class System:
+    """The collectors and the store."""
+
+    BODY: Final = "system-body"
