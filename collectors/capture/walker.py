@@ -82,10 +82,8 @@ class Walker(ABC):
             if status == layout.FULL:
                 if state[layout.ROW] > 0:
                     break
-            elif status == layout.BLOCK:
-                self.read_block(window)
-            elif status == layout.BAD:
-                self.pass_over_damage(window)
+            elif status != layout.SHORT:
+                self.pass_obstacle(window)
             elif window.final:
                 self._finish(window, packets)
             else:
@@ -96,9 +94,9 @@ class Walker(ABC):
         self._count()
         return int(state[layout.ROW])
 
-    def read_block(self, window: Window) -> None:
-        """Take in the block at `state[POSITION]` that the kernel leaves to its owner."""
-        raise NotImplementedError
+    def pass_obstacle(self, window: Window) -> None:
+        """Deal with what the kernel stopped at: damage, unless a format has more than records."""
+        self.pass_over_damage(window)
 
     def pass_over_damage(self, window: Window) -> None:
         """Go on at the next believable record after the impossible one, or end here."""

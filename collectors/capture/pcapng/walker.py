@@ -63,7 +63,14 @@ class PcapngWalker(Walker):
         """Name the block at hand by the record before it."""
         return f"the block after record {int(self.state[layout.FRAME]):,}"
 
-    def read_block(self, window: Window) -> None:
+    def pass_obstacle(self, window: Window) -> None:
+        """Read a block that is no packet's, or pass over damage."""
+        if self.state[layout.STATUS] == layout.BLOCK:
+            self._read_block(window)
+        else:
+            self.pass_over_damage(window)
+
+    def _read_block(self, window: Window) -> None:
         """Take in the section header or interface description at `state[POSITION]`."""
         at = int(self.state[layout.POSITION])
         head = window.view[at : at + 12].tobytes()
