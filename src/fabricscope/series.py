@@ -119,6 +119,28 @@ ITERATIONS: Final = (
     Column("straggler", "String", "", "JSON of who held it back, empty for nobody"),
 )
 
+JOB_SAMPLES: Final = (
+    Column("time_ns", "Int64", "ns", "when the job was looked at, since the epoch"),
+    _BY,
+    Column("job", "String", "", "ranks of the job, as first and number"),
+    Column("ranks", "List(String)", "", "addresses of its ranks"),
+    Column("transport", "String", "", "rdma or tcp"),
+    Column("window_s", "Float64", "s", "what the row tells is of so long before its time"),
+    Column("steps", "Int64", "", "steps seen in the window"),
+    Column("step_ms_p50", "Float64", "ms", "median time from step to step"),
+    Column("step_ms_p99", "Float64", "ms", "99th percentile of the same"),
+    Column("step_bytes", "Int64", "B", "what a step exchanges, S of its operations added"),
+    Column("communication_share", "Float64", "", "share of the step time with traffic"),
+    Column("parallelism", "List(String)", "", "data, pipeline, expert"),
+    Column("checkpoints", "Int64", "", "checkpoints written in the window"),
+    Column("checkpoint_bytes", "Int64", "B", "what they wrote"),
+    Column("checkpoint_cost_ms", "Float64", "ms", "time that the job waited for them"),
+    Column("dataset_reads", "Int64", "", "reads of the data set in the window"),
+    Column("dataset_bytes", "Int64", "B", "what they read"),
+    Column("dataset_ms_max", "Float64", "ms", "the slowest of them, null for none"),
+    Column("diagnosis", "String", "", "JSON of who held the job back, empty for nobody"),
+)
+
 ALERTS: Final = (
     _WHEN,
     _BY,
@@ -141,6 +163,7 @@ SERIES: Final = {
     "rdma_samples": RDMA_SAMPLES,
     "application_samples": APPLICATION_SAMPLES,
     "iterations": ITERATIONS,
+    "job_samples": JOB_SAMPLES,
     "alerts": ALERTS,
 }
 

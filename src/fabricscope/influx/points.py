@@ -15,6 +15,7 @@ __all__ = ["field_columns", "lines_of", "tag_columns"]
 
 _EVENT_TAGS: Final = {
     "iterations": ("collector", "job", "operation", "algorithm"),
+    "job_samples": ("collector", "job"),
     "alerts": ("collector", "rule", "subject", "severity", "state"),
     "flows": ("id",),
     "queue_pairs": ("slot",),

@@ -1,4 +1,8 @@
-"""Training jobs while they run: every few seconds the last transfers are recognised anew."""
+"""Training jobs while they run: every few seconds the last transfers are recognised anew.
+
+`TransferWindow` keeps the transfers that one process saw; `LiveTraining` recognises jobs in those
+of all processes of a collector.
+"""
 
 import json
 import math
@@ -9,12 +13,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
+from fabricscope.analyzers.collectives.recognition import recognise
 from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.pipeline.live.transfers import TransferView, view_of
 from fabricscope.records import Packets
-from fabricscope.store import schema_of
+from fabricscope.schemas import SECOND_NS, schema_of
 
 EVERY: Final = 2
-"""Ticks between two looks: a job shows within 5 s of its second iteration."""
+"""Seconds between two looks: a job shows within 5 s of its second iteration."""
 
 WINDOW_NS: Final = 20_000_000_000
 """How far back transfers are kept: several iterations of any job that is worth a page."""
@@ -22,18 +28,16 @@ WINDOW_NS: Final = 20_000_000_000
 SETTLED_NS: Final = 200_000_000
 """Iterations that ended this long ago are taken as final; later ones may still grow."""
 
+VERDICT_NS: Final = 10_000_000_000
+"""How long a slow link stays one after the last iteration that it held back."""
 
-class LiveTraining:
-    """Keeps a window of transfers and tells each iteration once."""
 
-    def __init__(self, collector: str, *, flow_capacity: int) -> None:
+class TransferWindow:
+    """The transfers of the last seconds of one process."""
+
+    def __init__(self, *, flow_capacity: int) -> None:
         """Prepare an empty window."""
-        self._collector = collector
         self._analyzer = CollectiveAnalyzer(flow_capacity=flow_capacity)
-        self._ticks = 0
-        self._told_ns: dict[tuple[Any, ...], int] = {}
-        self.jobs: list[dict[str, Any]] = []
-        self.collectives: list[dict[str, Any]] = []
 
     def update(
         self,
@@ -49,18 +53,41 @@ class LiveTraining:
         """Forget the channels of flows that ended."""
         self._analyzer.flow_closed(slots)
 
-    def tick(self, queue_pairs: QueuePairTable, end_ns: int, *, last: bool = False) -> pl.DataFrame:
-        """Return iterations that ended since the last look, as rows of `iterations`.
+    def view(
+        self, queue_pairs: QueuePairTable, end_ns: int, *, last: bool = False
+    ) -> TransferView | None:
+        """Return what the window holds, None in seconds that nobody looks at.
 
         last: nothing will follow, so that what seems to go on has ended.
         """
-        self._ticks += 1
-        if self._ticks % EVERY and not last:
-            return pl.DataFrame()
+        if end_ns // SECOND_NS % EVERY and not last:
+            return None
         self._analyzer.forget_before(end_ns - WINDOW_NS)
-        found = self._analyzer.look(queue_pairs, end_ns, last=last)
-        settled_ns = end_ns if last else end_ns - SETTLED_NS
+        return view_of(self._analyzer, queue_pairs, last=last)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was left out because a bound was reached."""
+        return self._analyzer.counters
+
+
+class LiveTraining:
+    """Recognises jobs and tells each iteration once."""
+
+    def __init__(self, collector: str) -> None:
+        """Know no job yet."""
+        self._collector = collector
+        self._looked_ns = -1
+        self._told_ns: dict[tuple[Any, ...], int] = {}
+        self.jobs: list[dict[str, Any]] = []
+        self.collectives: list[dict[str, Any]] = []
+
+    def look(self, view: TransferView, end_ns: int) -> pl.DataFrame:
+        """Return iterations that ended since the last look, as rows of `iterations`."""
+        found = recognise(view.channels, view.transfers, view.counters, view.queue_pairs, end_ns)
+        settled_ns = end_ns if view.last else end_ns - SETTLED_NS
         self.jobs, self.collectives = found.jobs, found.collectives
+        self._looked_ns = end_ns
         rows = [row for one in found.collectives for row in self._fresh(one, settled_ns)]
         self._told_ns = {
             key: until for key, until in self._told_ns.items() if until > end_ns - 2 * WINDOW_NS
@@ -74,7 +101,7 @@ class LiveTraining:
         """Return rows of the iterations of a collective that were not told before."""
         key = (one["operation"], tuple(sorted(one["ranks"])), _magnitude(one["message_bytes"]))
         told = self._told_ns.get(key, 0)
-        job = f"{one['ranks'][0]}+{len(one['ranks']) - 1}" if one["ranks"] else "unknown"
+        job = _name(one["ranks"])
         straggler = json.dumps(one["straggler"]) if one["straggler"] else ""
         factor = one["busbw_gbps"] / one["algbw_gbps"] if one["algbw_gbps"] else 0.0
         rows = []
@@ -100,10 +127,61 @@ class LiveTraining:
             self._told_ns[key] = end
         return rows
 
-    @property
-    def counters(self) -> dict[str, int]:
-        """What was left out because a bound was reached."""
-        return self._analyzer.counters
+    def job_samples(self, now_ns: int) -> pl.DataFrame:
+        """Return a row for each job of the last look, none between two looks."""
+        if self._looked_ns != now_ns or not self.jobs:
+            return pl.DataFrame()
+        rows = [self._job_row(job, now_ns) for job in self.jobs]
+        return pl.DataFrame(rows, schema=schema_of("job_samples"))
+
+    def _job_row(self, job: dict[str, Any], now_ns: int) -> dict[str, Any]:
+        reads, written = job["dataset_reads"] or {}, job["checkpoints"] or []
+        return {
+            "time_ns": now_ns,
+            "collector": self._collector,
+            "job": _name(job["ranks"]),
+            "ranks": job["ranks"],
+            "transport": job["transport"],
+            "window_s": WINDOW_NS / 1e9,
+            "steps": job["steps"],
+            "step_ms_p50": job["step_ms"]["p50"],
+            "step_ms_p99": job["step_ms"]["p99"],
+            "step_bytes": job["step_bytes"],
+            "communication_share": job["communication_share"],
+            "parallelism": job["parallelism"],
+            "checkpoints": len(written),
+            "checkpoint_bytes": sum(one["bytes"] for one in written),
+            "checkpoint_cost_ms": sum(one["cost_ms"] or 0.0 for one in written),
+            "dataset_reads": reads.get("reads", 0),
+            "dataset_bytes": reads.get("bytes", 0),
+            "dataset_ms_max": reads.get("ms_max"),
+            "diagnosis": json.dumps(job["diagnosis"]) if job["diagnosis"] else "",
+        }
+
+    def slow_links(self, now_ns: int) -> dict[tuple[str, str], float]:
+        """Return how many times slower than its peers a link carried a job's last iterations.
+
+        By the host's address and direction; a verdict holds for `VERDICT_NS` after the iteration.
+        """
+        found: dict[tuple[str, str], float] = {}
+        for one in self.collectives:
+            verdict = one["straggler"]
+            if not verdict or verdict["kind"] != "link" or not one["iteration_spans"]:
+                continue
+            ratio = (verdict["evidence"] or {}).get("ratio")
+            if ratio and now_ns - one["iteration_spans"][-1][1] <= VERDICT_NS:
+                key = (verdict["ip"], verdict["direction"])
+                found[key] = max(found.get(key, 0.0), 1 / ratio)
+        return found
+
+
+def _name(ranks: list[str]) -> str:
+    """Return a job's name: its first address, whatever the ring's order, and how many more."""
+    return f"{min(ranks, key=_in_order)}+{len(ranks) - 1}" if ranks else "unknown"
+
+
+def _in_order(address: str) -> tuple[int, str]:
+    return len(address), address
 
 
 def _magnitude(size_bytes: int) -> int:
