@@ -23,7 +23,11 @@ _FTP_EXTENDED: Final = re.compile(rb"(?:229 [^(]{0,80}\(|EPRT )\|\d?\|([0-9.]{0,
 _SDP_HOST: Final = re.compile(rb"\nc=IN IP4 ([0-9.]{7,15})")
 _SDP_MEDIA: Final = re.compile(rb"\nm=(?:audio|video|image) (\d{1,5}) ")
 _RTSP_PORTS: Final = re.compile(rb"(client|server)_port=(\d{1,5})(?:-(\d{1,5}))?")
-_SOCKET_ADDRESS: Final = re.compile(rb"\x02\x00([\x00-\xff]{2})([\x00-\xff]{4})\x00{8}")
+_SOCKET_ADDRESS: Final = re.compile(
+    rb"\x02\x00([\x00-\xff]{2})(?!\x00)([\x00-\xff]{4})\x00{8}"
+    # IPv6: no flow label, and an address that hosts have (global, local or of the link).
+    rb"|\x0a\x00([\x00-\xff]{2})\x00{4}([\x20-\x3f\xfc\xfd][\x00-\xff]{15}|\xfe\x80\x00{6}[\x00-\xff]{8})"
+)
 _UNIQUE_ID_BYTES: Final = (128).to_bytes(8, "little")
 
 
@@ -42,7 +46,7 @@ class Announcements:
         """Start empty."""
         self.dropped = 0
         self._time_ns = 0
-        self._endpoints: dict[tuple[int, int, int, int], tuple[str, int]] = {}
+        self._endpoints: dict[tuple[int, int, int, int], tuple[str, int, int]] = {}
         self._queue_pairs: dict[tuple[int, int, int], tuple[str, int]] = {}
         self._connections: dict[tuple[int, int, int], str] = {}
         self._names: dict[tuple[int, int], tuple[str, int]] = {}
@@ -78,9 +82,17 @@ class Announcements:
                     self._add_queue_pair(sender, queue_pair, self._connections[key])
 
     def find(
-        self, first: Endpoint, second: Endpoint, transport: int, queue_pairs: tuple[int, ...]
+        self,
+        first: Endpoint,
+        second: Endpoint,
+        transport: int,
+        queue_pairs: tuple[int, ...],
+        opened_ns: int,
     ) -> str:
-        """Return the name announced for a flow between two endpoints, or ""."""
+        """Return the name announced for a flow between two endpoints, or "".
+
+        opened_ns: time of the flow's first packet; flows may live long after their announcement.
+        """
         if transport == 2:
             for end, queue_pair in ((second, queue_pairs[0]), (first, queue_pairs[1])):
                 entry = self._queue_pairs.get((end.high, end.low, queue_pair))
@@ -89,7 +101,7 @@ class Announcements:
             return ""
         for end in (first, second):
             entry = self._endpoints.get((transport, end.high, end.low, end.port))
-            if entry and abs(self._time_ns - entry[1]) <= LIFETIME_NS:
+            if entry and entry[1] - LIFETIME_NS <= opened_ns <= entry[2] + LIFETIME_NS:
                 return entry[0]
         return ""
 
@@ -106,8 +118,12 @@ class Announcements:
     def add_endpoint(self, transport: int, high: int, low: int, port: int, name: str) -> None:
         """Expect a flow of `name` at an endpoint (transport 0 TCP, 1 UDP)."""
         if port:
+            key = (transport, high, low, port)
+            before = self._endpoints.pop(key, None)
+            again = before is not None and before[0] == name
             self._bound(self._endpoints)
-            self._endpoints[transport, high, low, port] = (name, self._time_ns)
+            first_ns = before[1] if before is not None and again else self._time_ns
+            self._endpoints[key] = (name, first_ns, self._time_ns)
 
     def add_name(self, high: int, low: int, name: str) -> None:
         """Note the name of an address."""
@@ -137,6 +153,11 @@ def _ipv4(octets: bytes) -> int:
     return _IPV4_LOW | int.from_bytes(octets[:4], "big")
 
 
+def _halves(octets: bytes) -> tuple[int, int]:
+    """Return the high and the low half of an IPv6 address."""
+    return int.from_bytes(octets[:8], "big"), int.from_bytes(octets[8:16], "big")
+
+
 def _parse_ipv4(text: bytes) -> int:
     """Return a dotted address as the low half of a mapped one, or 0."""
     parts = text.split(b".")
@@ -151,8 +172,7 @@ def _read_dns(known: Announcements, message: bytes, sender: Endpoint, receiver: 
         if len(answer.address) == 4:
             known.add_name(0, _ipv4(answer.address), answer.name)
         else:
-            high = int.from_bytes(answer.address[:8], "big")
-            known.add_name(high, int.from_bytes(answer.address[8:], "big"), answer.name)
+            known.add_name(*_halves(answer.address), answer.name)
 
 
 def _read_ftp(known: Announcements, message: bytes, sender: Endpoint, receiver: Endpoint) -> None:
@@ -223,17 +243,17 @@ def _universal_port(text: bytes) -> int:
 def _read_socket_addresses(
     known: Announcements, message: bytes, sender: Endpoint, receiver: Endpoint, name: str
 ) -> None:
-    """Read IPv4 socket addresses as they lie in memory: family, port, address, eight zeros.
+    """Read socket addresses as they lie in memory: family, port, address.
 
     In a store, a value of 128 bytes that has one after 8 bytes is NCCL's unique id: the address
     is that of the bootstrap's root.
     """
     for match in _SOCKET_ADDRESS.finditer(message):
-        port, low = int.from_bytes(match[1], "big"), _ipv4(match[2])
+        port = int.from_bytes(match[1] or match[3], "big")
+        high, low = (0, _ipv4(match[2])) if match[2] else _halves(match[4])
         at = match.start()
         unique_id = message[max(at - 16, 0) : max(at - 8, 0)] == _UNIQUE_ID_BYTES
-        if low & 0xFF000000:
-            known.add_endpoint(0, 0, low, port, "nccl_bootstrap" if unique_id else name)
+        known.add_endpoint(0, high, low, port, "nccl_bootstrap" if unique_id else name)
 
 
 def _read_store(known: Announcements, message: bytes, sender: Endpoint, receiver: Endpoint) -> None:

@@ -127,6 +127,7 @@ def open_flow(packets, row, slot, side, state, tables):
     state.agreed[slot] = 0
     state.request_side[slot] = 0
     state.opened[slot] = 0
+    state.opened_ns[slot] = packets.time_ns[row]
     state.head[slot] = NO_HEAD
     state.ports[slot, side] = packets.src_port[row]
     state.ports[slot, other] = packets.dst_port[row]
@@ -302,6 +303,8 @@ def add_rows(view, packets, flow, side, rows, kinds, selected, state, pool, tabl
             elif state.stage[slot] == STAGE_RDMA and packets.dest_qp[row] == 1:
                 kinds[index] = ROW_CONNECT
         stage = state.stage[slot]
+        if stage == STAGE_FINISHED and tables.watch[state.application[slot]] != 0:
+            stage = STAGE_WATCH  # it becomes that after the batch; what follows in it counts
         if kinds[index] != ROW_MATCH or stage in (STAGE_DONE, STAGE_FINISHED):
             continue
         if state.transport[slot] == 0 and packets.tcp_flags[row] & 2:

@@ -67,6 +67,7 @@ class FlowState(NamedTuple):
     ports: NDArray[np.uint16]  # [slot, side]
     sequence: NDArray[np.uint32]  # [slot, side]: first TCP sequence number; RDMA: destination QP
     address: NDArray[np.uint64]  # [slot, 4]: high and low half of side 0's, of side 1's address
+    opened_ns: NDArray[np.int64]  # time of the first packet
 
 
 class HeadPool(NamedTuple):
@@ -96,6 +97,7 @@ def allocate_flows(capacity: int) -> FlowState:
         ports=np.zeros((capacity, 2), np.uint16),
         sequence=np.zeros((capacity, 2), np.uint32),
         address=np.zeros((capacity, 4), np.uint64),
+        opened_ns=np.zeros(capacity, np.int64),
     )
 
 

@@ -54,6 +54,7 @@ class _Flow(NamedTuple):
     ports: list[int]
     sequence: list[int]
     address: list[int]
+    opened_ns: int
 
     def end(self, side: int) -> Endpoint:
         """Return address and port of one side."""
@@ -113,7 +114,7 @@ class Judge:
                 round(flow.score / 1000 * self._port_factor(flow), 3),
             )
         announced = self._announcements.find(
-            flow.end(0), flow.end(1), flow.transport, tuple(flow.sequence)
+            flow.end(0), flow.end(1), flow.transport, tuple(flow.sequence), flow.opened_ns
         )
         if announced:
             return announced, "correlation", CONFIDENCE_CORRELATION

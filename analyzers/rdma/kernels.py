@@ -19,6 +19,7 @@ from fabricscope.analyzers.rdma.layout import (
     MISSED,
     NO_MESSAGE,
     PAIR_DISTANCE,
+    READ_CUT,
     REPEAT,
     RESTART,
 )
@@ -359,6 +360,8 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
         if 13 <= operation <= 16:
             _on_read_response(state, qp, seen)
             continue
+        if operation == _READ_REQUEST and flags & FLAG_HEADER_CUT:
+            seen.dma_length = READ_CUT
         if operation > 23 or operation == 21:
             continue
         tracker = trackers[2 * slot]

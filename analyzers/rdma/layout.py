@@ -148,7 +148,7 @@ QP_DTYPE: Final = np.dtype(
 TRACKER_DTYPE: Final = np.dtype(
     [
         ("next", "u4"),  # PSN expected next
-        ("read_length", "u4"),  # of the last READ request while the path MTU is unknown
+        ("read_length", "i8"),  # of the last READ request whose span is not known; -1: cut off
         ("started", "u1"),
         ("holes", "u1"),
         ("window", "u8", (WINDOW_WORDS,)),  # one bit a PSN: seen
@@ -217,7 +217,7 @@ SEEN_DTYPE: Final = np.dtype(
         ("slot", "i8"),
         ("psn", "i8"),
         ("payload", "i8"),
-        ("dma_length", "i8"),
+        ("dma_length", "i8"),  # READ_CUT for a READ request captured without it
         ("aeth", "u4"),
         ("immediate", "u4"),
         ("tap", "u2"),
@@ -251,6 +251,9 @@ CAUSE_IMPLIED: Final = 5  # READ or atomic requested again: the answer did not c
 CAUSES: Final = ("", "nak", "rnr", "timeout", "unseen", "implied_nak")
 
 NO_MESSAGE: Final = 255
+READ_CUT: Final = -1
+"""Length of a READ whose RETH lies behind the captured bytes."""
+
 RESTART_AHEAD: Final = 1 << 18
 RESTART_BEHIND: Final = 1 << 16
 """PSN jumps past these are a queue pair made anew: no more packets are lost, or under way."""

@@ -5,7 +5,7 @@ those of the field's definitions: a packet seen again is a retransmission; a PSN
 was lost in the network if it was asked for or sent again, by the collector if it was acknowledged.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,19 @@ from fabricscope.analyzers.timeline.fold import TIMELINE_BINS
 from fabricscope.records import Packets
 
 MANAGEMENT_QPS: Final = 2  # queue pairs 0 and 1 carry management datagrams
+
+
+class QueuePairs(Protocol):
+    """What those who ask about queue pairs need: a table, or a copy of what it holds."""
+
+    @property
+    def queue_pairs(self) -> NDArray[np.void]:
+        """QP_DTYPE records (slots,); read only."""
+        ...
+
+    def events(self, kind: int) -> NDArray[np.void]:
+        """Return the EVENT_DTYPE records kept of `kind`, the first ones in time."""
+        ...
 
 
 class QueuePairTable:

@@ -32,3 +32,30 @@ def test_nothing_seen_means_nothing_counted() -> None:
     applications = Applications((), 65_536)
     assert applications.counters == {}
     assert applications.neighbours() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ddp-training-4r",
+        "gloo-allreduce-4r-4MiB",
+        "gloo-mixed-4r-1MiB",
+        "gloo-slowlink-4r-2MiB",
+        "gloo-straggler-4r-2MiB",
+    ],
+)
+def test_all_connections_that_the_store_announced_are_gloo(
+    name: str, captures: Path, document_of: Analyze
+) -> None:
+    path = captures / "collectives" / f"{name}.pcap"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not there")
+    flows = [flow for flow in document_of(path)["flows"] if flow["protocol"] == "tcp"]
+    named = {(flow["application"], flow["application_source"]) for flow in flows}
+    assert ("gloo", "correlation") in named
+    assert "unknown" not in {application for application, _ in named}
+    ports = {port for flow in flows for port in (flow["src_port"], flow["dst_port"])}
+    assert 29_500 in ports
+    for flow in flows:
+        if flow["application"] != "gloo" and 29_500 not in (flow["src_port"], flow["dst_port"]):
+            assert flow["application"] == "http", flow

@@ -91,9 +91,12 @@ def mark_resent(qp, queue):
 
 @njit(cache=True, nogil=True, _nrt=False)
 def record_message(qp, seen, messages, cursor, start_ns, end_ns, size):
-    """Count a message and append it to the messages of this batch; start -1: First not seen."""
+    """Count a message and append it to the messages of this batch; start -1: First not seen.
+
+    size: bytes; negative where the capture does not tell.
+    """
     qp.messages += 1
-    if start_ns >= 0:
+    if start_ns >= 0 and size >= 0:
         qp.sizes[bucket_of(size, SKETCH_BUCKETS)] += 1
         if size > qp.message_bytes_max:
             qp.message_bytes_max = size
@@ -101,7 +104,7 @@ def record_message(qp, seen, messages, cursor, start_ns, end_ns, size):
     cursor[CURSOR_MESSAGES] += 1
     message.start_ns = start_ns
     message.end_ns = end_ns
-    message.bytes = size
+    message.bytes = max(size, 0)
     message.qp = seen.slot
     message.immediate = seen.immediate
     message.operation = seen.operation

@@ -13,6 +13,7 @@ from fabricscope.analyzers.rdma.layout import (
     IDENTITIES,
     IN_ORDER,
     LATE,
+    READ_CUT,
     REPEAT,
     RESENT,
     RESTART,
@@ -203,14 +204,20 @@ def span_of_request(qp, tracker, seen):
     ahead = np.int64(0)
     if tracker.started:
         ahead = psn_distance(seen.psn, tracker.next)
-    if tracker.read_length > 0 and (ahead > 0 or qp.mtu > 0):
-        length = np.int64(tracker.read_length)
+    length = tracker.read_length
+    if length == READ_CUT:
+        # What follows tells how far the READ reached: a loss behind it cannot be told from that.
+        if 0 <= ahead <= RESTART_AHEAD:
+            tracker.next = seen.psn
+        if ahead >= 0:
+            tracker.read_length = 0
+    elif length > 0 and (ahead > 0 or qp.mtu > 0):
         known = span_of_read(np.int64(qp.mtu), length, ahead + 1)
         tracker.next = (np.int64(tracker.next) + known - 1) & 0xFFFFFF
         tracker.read_length = 0
     if seen.operation != _READ_REQUEST:
         return np.int64(1)
-    if qp.mtu == 0:
+    if qp.mtu == 0 or seen.dma_length == READ_CUT:
         if ahead >= 0:
             tracker.read_length = seen.dma_length
         return np.int64(1)

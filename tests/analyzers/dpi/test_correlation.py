@@ -15,9 +15,11 @@ LOW = 0xFFFF_0000_0000
 CLIENT = Endpoint(0, LOW | 0x0A000001, 40_000)
 SERVER = Endpoint(0, LOW | 0x0A000002, 21)
 
+STORED = b"\x02\x00\x00\x63\x0a\x00\x00\x09" + bytes(8)
 
-def found(known: Announcements, low: int, port: int, transport: int = 0) -> str:
-    return known.find(Endpoint(0, LOW | low, port), CLIENT, transport, (0, 0))
+
+def found(known: Announcements, low: int, port: int, transport: int = 0, opened_ns: int = 0) -> str:
+    return known.find(Endpoint(0, LOW | low, port), CLIENT, transport, (0, 0), opened_ns)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +70,31 @@ def test_portmap_universal_address_names_the_program() -> None:
     assert found(known, 0x0A000002, 8 << 8 | 1, 0) == "nfs"
 
 
+def test_flows_keep_a_name_that_is_announced_again_later() -> None:
+    known = Announcements()
+    for time_ns in (0, 10 * LIFETIME_NS):
+        known.read("ftp", b"PORT 10,0,0,9,0,99\r\n", SERVER, CLIENT, time_ns)
+    for opened_ns in (0, 5 * LIFETIME_NS, 11 * LIFETIME_NS):
+        assert found(known, 0x0A000009, 99, opened_ns=opened_ns) == "ftp_data"
+    known.read("c10d_store", STORED, SERVER, CLIENT, 20 * LIFETIME_NS)
+    assert found(known, 0x0A000009, 99, opened_ns=0) == ""
+
+
+def test_socket_addresses_of_version_6() -> None:
+    known = Announcements()
+    octets = bytes.fromhex("fd000000000000010000000000000007")
+    known.read("c10d_store", b"\n\0\x12\x34" + bytes(4) + octets + bytes(4), SERVER, CLIENT, 0)
+    end = Endpoint(0xFD00_0000_0000_0001, 7, 0x1234)
+    assert known.find(CLIENT, end, 0, (0, 0), 0) == "gloo"
+    known.read("c10d_store", b"\n" + bytes(40) + b"\x20" + bytes(40), SERVER, CLIENT, 0)
+    assert known.find(CLIENT, Endpoint(0, 0, 0), 0, (0, 0), 0) == ""
+
+
 def test_announcements_expire_and_are_bounded() -> None:
     known = Announcements()
     known.add_endpoint(0, 0, LOW | 5, 6, "gloo")
-    known.read("dns", b"", SERVER, CLIENT, LIFETIME_NS + 1)
-    assert found(known, 5, 6) == ""
+    assert found(known, 5, 6, opened_ns=LIFETIME_NS) == "gloo"
+    assert found(known, 5, 6, opened_ns=LIFETIME_NS + 1) == ""
     for port in range(MAX_ENTRIES + 10):
         known.add_endpoint(0, port >> 15, LOW, port & 0x7FFF, "gloo")
     assert known.dropped >= 10

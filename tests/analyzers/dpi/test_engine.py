@@ -158,6 +158,25 @@ def test_rdma_flows_are_named_by_what_rides_in_them(engine: DpiAnalyzer) -> None
     assert verdict(engine, 1) == ("ipoib", "payload")
 
 
+def test_a_store_is_read_to_the_end_of_the_batch_in_which_it_is_recognised(
+    engine: DpiAnalyzer,
+) -> None:
+    """What ranks ask for late stands in the same batch as what made the store known."""
+    store, listener = (54_160, 29_500), 46_879
+    value = b"\x02\x00" + listener.to_bytes(2, "big") + bytes([10, 0, 0, 2]) + bytes(178)
+    sent = [
+        tcp(b"\x00\xce\xf7\x85\x3c", 1, ports=store),
+        tcp(b"\x04\x05" + bytes(7) + b"init/" + b"\x01" + bytes(7), 6, ports=store),
+        tcp(b"\x02" + bytes(7), 1, 1, ports=store),
+    ]
+    sent += [tcp(b"\x00", 9 + row, 1, ports=store) for row in range(40)]
+    sent.append(tcp((186).to_bytes(8, "little") + value, 60, 1, ports=store))
+    sent.append(tcp(b"\x01" * 64, 1, slot=1, ports=(40_001, listener)))
+    run(engine, sent)
+    assert verdict(engine, 0)[0] == "c10d_store"
+    assert verdict(engine, 1) == ("gloo", "correlation")
+
+
 def test_connection_manager_names_the_queue_pair(engine: DpiAnalyzer) -> None:
     request = bytearray(256)
     request[:4], request[16:18] = b"\x01\x07\x02\x03", b"\x00\x10"

@@ -17,6 +17,7 @@ from fabricscope.collectors.synthetic.generator import generate_recipe
 from fabricscope.collectors.synthetic.recipe import Recipe
 from fabricscope.records import (
     FLAG_DUPLICATE,
+    FLAG_HEADER_CUT,
     FLAG_MALFORMED,
     PROTOCOLS,
     RDMA_ACK_REQUEST,
@@ -218,6 +219,33 @@ def test_messages_of_packets_cut_before_their_length_have_their_size(
         sizes = wanted[key_of(qp)].message_bytes
         assert set(sizes) <= {BULK["message_bytes"]}
         check_samples(qp["sizes"], qp["message_bytes_max"], sizes)
+
+
+@pytest.mark.parametrize("batch", [50, 16_384])
+def test_reads_cut_before_their_length_leave_no_gaps(batch: int, tmp_path: Path) -> None:
+    """How far such a READ reaches is not known: what follows is no loss, but sizes are none."""
+    packets = generated(tmp_path, BULK | {"operation": "read"}, snaplen=64)
+    assert not packets.dma_length.any()
+    asked = packets.opcode & 31 == 12
+    table = follow(packets, batch)
+    table.finish()
+    requests = table.queue_pairs[table.queue_pairs["messages"] > 0]
+    assert requests["messages"].sum() == asked.sum() == 40
+    for column in ("gaps", "collector_lost", "unresolved_lost", "network_lost"):
+        assert not requests[column].any(), column
+    assert not requests["sizes"].any()
+    assert (requests["completion"].sum(axis=1) == requests["messages"]).all()
+
+
+def test_a_loss_is_seen_again_after_a_read_that_was_cut(tmp_path: Path) -> None:
+    packets = generated(tmp_path, BULK | {"pairs": [(0, 1)]}, snaplen=64)
+    sent = np.flatnonzero(packets.dst_port == 4791)
+    data = sent[(packets.opcode[sent] & 31) < 12]
+    packets.opcode[data[5]] = packets.opcode[data[5]] & 0xE0 | 12
+    packets.flags[data[5]] |= FLAG_HEADER_CUT
+    packets.flags[data[[8, 9, 30]]] |= FLAG_DUPLICATE  # as if they had never been captured
+    table = follow(packets, 16_384)
+    assert table.queue_pairs["gaps"].tolist().count(2) == 1
 
 
 def check_samples(sketch: Any, largest: int, samples: list[int]) -> None:
