@@ -57,18 +57,48 @@ class Rdma:
     """Queue pairs."""
 
     BODY: Final = "rdma-body"
+    EMPTY: Final = "rdma-empty"
+    TILES: Final = "rdma-tiles"
+    EVENTS: Final = "rdma-events"
+    MESSAGES: Final = "rdma-messages"
+    ROUND_TRIPS: Final = "rdma-round-trips"
+    MATRIX: Final = "rdma-matrix"
+    STALLED: Final = "rdma-stalled"
+    STALLED_NOTE: Final = "rdma-stalled-note"
+    QUEUE_PAIRS: Final = "rdma-queue-pairs"
+    SAVE: Final = "rdma-save"
+    DOWNLOAD: Final = "rdma-download"
 
 
 class Training:
     """Jobs and iterations."""
 
     BODY: Final = "training-body"
+    EMPTY: Final = "training-empty"
+    VERDICTS: Final = "training-verdicts"
+    FACTS: Final = "training-facts"
+    JOB: Final = "training-job"
+    ITERATIONS: Final = "training-iterations"
+    BANDWIDTH: Final = "training-bandwidth"
+    RANKS: Final = "training-ranks"
+    STORAGE: Final = "training-storage"
+    TABLE: Final = "training-table"
 
 
 class Traffic:
     """Applications and behaviours."""
 
     BODY: Final = "traffic-body"
+    EMPTY: Final = "traffic-empty"
+    TILES: Final = "traffic-tiles"
+    RATES: Final = "traffic-rates"
+    MAP: Final = "traffic-map"
+    SANKEY: Final = "traffic-sankey"
+    CONTRADICTIONS: Final = "traffic-contradictions"
+    FLOWS: Final = "traffic-flows"
+    FLOWS_NOTE: Final = "traffic-flows-note"
+    SAVE: Final = "traffic-save"
+    DOWNLOAD: Final = "traffic-download"
 
 
 class Failover:
