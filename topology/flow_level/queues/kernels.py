@@ -1,12 +1,14 @@
 """Kernels of what happens next in `state.Queue`: ends of flows, and other events.
 
 Arrivals come mostly in order of time, a few latencies apart, so events go to the first of a few
-lanes (first in, first out) that they do not overtake, and to a heap only if there is none. Heaps
-are 4-ary, so that the children of an entry share a cache line.
+lanes (first in, first out) that they do not overtake, and to a heap only if there is none. The heap
+of ends remembers where each flow is, since ends move.
 """
 
 import numpy as np
 from numba import njit
+
+from fabricscope.topology.flow_level.heaps.kernels import sift_down, sift_up
 
 _HEAP = -1
 
@@ -29,15 +31,7 @@ def push_event(queue, time_ns, code):
             return
     place = queue.sizes[1]
     queue.sizes[1] = place + 1
-    while place > 0:
-        parent = (place - 1) >> 2
-        if queue.event_ns[parent] <= time_ns:
-            break
-        queue.event_ns[place] = queue.event_ns[parent]
-        queue.event_code[place] = queue.event_code[parent]
-        place = parent
-    queue.event_ns[place] = time_ns
-    queue.event_code[place] = code
+    sift_up(queue.event_ns, queue.event_code, place, time_ns, code)
 
 
 @njit(cache=True, nogil=True, _nrt=False, forceinline=True)
@@ -72,24 +66,7 @@ def drop_event(queue, lane):
         return
     size = queue.sizes[1] - 1
     queue.sizes[1] = size
-    time_ns = queue.event_ns[size]
-    code = queue.event_code[size]
-    place = np.int64(0)
-    while True:
-        child = 4 * place + 1
-        if child >= size:
-            break
-        least = child
-        for other in range(child + 1, min(child + 4, size)):
-            if queue.event_ns[other] < queue.event_ns[least]:
-                least = other
-        if queue.event_ns[least] >= time_ns:
-            break
-        queue.event_ns[place] = queue.event_ns[least]
-        queue.event_code[place] = queue.event_code[least]
-        place = least
-    queue.event_ns[place] = time_ns
-    queue.event_code[place] = code
+    sift_down(queue.event_ns, queue.event_code, size, queue.event_ns[size], queue.event_code[size])
 
 
 @njit(cache=True, nogil=True, _nrt=False, forceinline=True)

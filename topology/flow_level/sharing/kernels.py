@@ -9,6 +9,8 @@ stays linked until its share is wanted.
 
 from numba import njit
 
+from fabricscope.topology.flow_level.heaps.kernels import sift_down, sift_up
+
 _CLOSE = 1e-9
 
 
@@ -351,16 +353,7 @@ def _freeze(net, run, work, flow, rate, channel):
 @njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def push_share(work, size, share, channel):
     """Add a channel to the heap of shares; return its new size."""
-    place = size
-    while place > 0:
-        parent = (place - 1) >> 2
-        if work.heap_share[parent] <= share:
-            break
-        work.heap_share[place] = work.heap_share[parent]
-        work.heap_channel[place] = work.heap_channel[parent]
-        place = parent
-    work.heap_share[place] = share
-    work.heap_channel[place] = channel
+    sift_up(work.heap_share, work.heap_channel, size, share, channel)
     return size + 1
 
 
@@ -376,19 +369,4 @@ def drop_share(work, size):
 @njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def replace_share(work, size, share, channel):
     """Put an entry in the place of the top of a heap of `size`, and sift it down."""
-    place = 0
-    while True:
-        child = 4 * place + 1
-        if child >= size:
-            break
-        least = child
-        for other in range(child + 1, min(child + 4, size)):
-            if work.heap_share[other] < work.heap_share[least]:
-                least = other
-        if work.heap_share[least] >= share:
-            break
-        work.heap_share[place] = work.heap_share[least]
-        work.heap_channel[place] = work.heap_channel[least]
-        place = least
-    work.heap_share[place] = share
-    work.heap_channel[place] = channel
+    sift_down(work.heap_share, work.heap_channel, size, share, channel)
