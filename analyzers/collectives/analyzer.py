@@ -96,15 +96,14 @@ class CollectiveAnalyzer:
             close_transfer(self._state, channel, False)
             close_acks(self._state, channel)
 
-    def look(
-        self, queue_pairs: QueuePairTable, now_ns: int, *, last: bool = False
-    ) -> CollectiveResult:
-        """Recognise what has been seen so far; batches may follow unless it is the last look."""
+    def snapshot(self, *, last: bool = False) -> tuple[NDArray[np.void], NDArray[np.void]]:
+        """Return copies of the channels and transfers seen so far; batches may follow.
+
+        last: nothing will follow, so that what is under way has ended.
+        """
         if last:
             self._close_all()
-        return recognise(
-            self.channels.copy(), self.transfers.copy(), self.counters, queue_pairs, now_ns
-        )
+        return self.channels.copy(), self.transfers.copy()
 
     def forget_before(self, time_ns: int) -> None:
         """Drop transfers that ended before `time_ns`; what is under way stays."""

@@ -15,7 +15,7 @@ from fabricscope.analyzers.addresses import address_text
 from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.findings.finding import MAX_FRAMES, Finding, host_filter
 from fabricscope.analyzers.rdma import layout as rdma
-from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.analyzers.rdma.table import QueuePairs
 from fabricscope.analyzers.sketch.quantiles import percentile
 
 MIN_SENDERS: Final = 3
@@ -81,7 +81,7 @@ class _Blocks(NamedTuple):
 def incast_findings(
     channels: NDArray[np.void],
     transfers: NDArray[np.void],
-    queue_pairs: QueuePairTable,
+    queue_pairs: QueuePairs,
     captures: Sequence[str] = (),
 ) -> list[Finding]:
     """Return a finding for each receiver that several senders overload at once.
@@ -282,7 +282,7 @@ def _judge(
     episodes: NDArray[np.int64],
     window_ns: int,
     line_gbps: float,
-    queue_pairs: QueuePairTable,
+    queue_pairs: QueuePairs,
 ) -> _Incast | None:
     """Return the receiver's incast, None where its senders have others to send to, or room."""
     first, last = np.searchsorted(messages.dst, (receiver, receiver + 1)).tolist()
@@ -330,7 +330,7 @@ def _judge(
 
 
 def _signs(
-    queue_pairs: QueuePairTable,
+    queue_pairs: QueuePairs,
     slots: NDArray[np.int64],
     back: NDArray[np.int64],
     episodes: NDArray[np.int64],

@@ -23,7 +23,7 @@ MIN_TCP_BYTES: Final = 4_096
 MIN_RDMA_BYTES: Final = 1_024
 """Where messages of this size are seen, those as small as a credit carry no tensors."""
 
-DELAY_PART: Final = 0.5
+DELAY_PART: Final = 0.7
 """Of the shortest ACK round trip beyond the tap: nothing is passed on before it is acknowledged."""
 
 SLACK_PACKETS: Final = 2.5

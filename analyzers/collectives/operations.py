@@ -11,7 +11,13 @@ import numpy as np
 from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.segments import Segment
-from fabricscope.analyzers.collectives.timing import CHAIN_LEAD, edge_rows, lead, waiting_channels
+from fabricscope.analyzers.collectives.timing import (
+    CHAIN_LEAD,
+    MOST_EARLY,
+    edge_rows,
+    lead,
+    waiting_of,
+)
 
 BARRIER_BYTES: Final = 64
 
@@ -112,16 +118,16 @@ def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collecti
     """
     step = max(1, len(segments) // MAX_SAMPLED)
     samples = segments[::step]
-    waiting = float(np.median([waiting_channels(events, segment) for segment in samples]))
-    leads = [
-        (lead(events, s, (0, 1), (1, 0))[0], lead(events, s, (1, 0), (0, 1))[0]) for s in samples
-    ]
-    if waiting >= 0.5:
+    waiting = waiting_of(events, samples)
+    if waiting.chained >= 0.5:
+        leads = [
+            (lead(events, s, (0, 1), (1, 0))[0], lead(events, s, (1, 0), (0, 1))[0])
+            for s in samples
+        ]
         # The root waits; it has one child in NCCL's trees, under which all others hang.
         hub = 0 if sum(b > a for a, b in leads) * 2 > len(leads) else 1
         return Collective("allreduce", "tree", (hub, 1 - hub), 2, edge, segments, 0.8, hub=hub)
-    most = max(max(pair) for pair in leads)
-    if most > 0.75 * edge:
+    if waiting.early > MOST_EARLY:
         others = ["allgather", "reducescatter"]
         return Collective(
             "alltoall", "direct", (0, 1), 2, 2 * edge, segments, 0.6, alternatives=others

@@ -23,7 +23,7 @@ from fabricscope.analyzers.collectives.segments import Segment, cluster, cut
 from fabricscope.analyzers.collectives.sharing import split_by_volume
 from fabricscope.analyzers.collectives.spans import RankSpans, count_listed, list_rank_spans
 from fabricscope.analyzers.collectives.steps import job_entry, quantiles
-from fabricscope.analyzers.rdma.table import QueuePairTable
+from fabricscope.analyzers.rdma.table import QueuePairs
 
 MIN_EXPLAINED: Final = 0.5
 """A group of which less fits collectives is no job."""
@@ -40,7 +40,7 @@ def recognise(
     channels: NDArray[np.void],
     transfers: NDArray[np.void],
     counters: dict[str, int],
-    queue_pairs: QueuePairTable,
+    queue_pairs: QueuePairs,
     end_ns: int,
     captures: Sequence[str] = (),
 ) -> CollectiveResult:
