@@ -14,7 +14,14 @@ from fabricscope.collectors.synthetic import generate, load_recipe
 from fabricscope.collectors.synthetic.truth import Truth
 
 FOLDER = Path(__file__).resolve().parent
-NOT_SHIPPED = ("load", "load-faults")
+NOT_SHIPPED = (
+    "load",
+    "load-faults",
+    "demo-healthy",
+    "demo-slow-rank",
+    "demo-loss",
+    "demo-congestion",
+)
 """Recipes of captures that are too large to ship."""
 BEGIN, END = "<!-- table: made by make.py -->\n", "<!-- end of table -->\n"
 
