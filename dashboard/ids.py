@@ -33,6 +33,7 @@ PATH: Final = "path"
 FALLBACK: Final = "fallback"
 HELP_CLOSE: Final = "help-close"
 ACCOUNT: Final = "account"
+LOG_OUT: Final = "log-out"
 TIME_GRAPH: Final = "time-graph"
 
 
@@ -77,7 +78,7 @@ class Training:
     EMPTY: Final = "training-empty"
     VERDICTS: Final = "training-verdicts"
     FACTS: Final = "training-facts"
-    JOB: Final = "training-job"
+    PACKETS: Final = "training-packets"
     ITERATIONS: Final = "training-iterations"
     BANDWIDTH: Final = "training-bandwidth"
     RANKS: Final = "training-ranks"

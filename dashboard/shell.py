@@ -17,6 +17,7 @@ from fabricscope.dashboard.data.status import Status, read_status
 from fabricscope.dashboard.pages.registry import PAGES, find_page
 from fabricscope.dashboard.pages.states import HIDDEN, empty_state
 from fabricscope.dashboard.plain_text import neutralise
+from fabricscope.dashboard.security.roles import current_visitor
 from fabricscope.dashboard.site import Site
 from fabricscope.dashboard.view import DEFAULT_RANGE, RANGES, read_view
 from fabricscope.errors import FabricscopeError
@@ -171,6 +172,14 @@ def register(app: Dash, site: Site) -> None:
         if page is None:
             return empty_state("There is no such page", "Choose one from the left."), ""
         return page.layout(site, read_view(view)), ""
+
+    @app.callback(Output(ids.ACCOUNT, "children"), Input(ids.PATH, "data"))
+    def show_account(_: str | None) -> list[Component]:
+        visitor = current_visitor()
+        if not visitor.name:
+            return []
+        out = html.Button("Log out", id=ids.LOG_OUT, className="button")
+        return [html.Span(f"{visitor.name} ({visitor.role}) "), out]
 
     @app.callback(websocket=True, persistent=True)
     async def stream() -> None:

@@ -13,12 +13,14 @@ from fabricscope.schemas import schema_of
 from fabricscope.store import Store
 from fabricscope.topology.fabric import Fabric
 
-__all__ = ["MAX_POINTS", "NoStore", "Site", "SiteConfig"]
+__all__ = ["MAX_POINTS", "UPLOAD_PATH", "NoStore", "Site", "SiteConfig"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 MAX_POINTS: Final = 2_000
 """Most points of one trace, and so most intervals of one query."""
+UPLOAD_PATH: Final = "/upload"
+"""Where a capture is sent to, as the body of a POST."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,15 @@ class SiteConfig:
     """Settings of the site, as the command line gives them.
 
     store_name: what the user called the store, empty for none; captures: folder whose captures may
-    be opened, None for none; users: file of users, None while everybody on this host may look.
+    be opened, None for none; users: file of users, None while everybody on this host may look;
+    tls: whether browsers come over HTTPS.
     """
 
     store_name: str = ""
     captures: Path | None = None
     upload_limit_bytes: int = 256 << 20
     users: Path | None = None
-    secure_cookies: bool = False
+    tls: bool = False
 
 
 class NoStore:

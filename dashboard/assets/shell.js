@@ -179,6 +179,12 @@
     window.dispatchEvent(new CustomEvent("fabricscope-theme", { detail: theme }));
   }
 
+  function csrfToken() {
+    const cookie = document.cookie.split("; ").find((one) => one.startsWith("_csrf_token="));
+    return cookie ? cookie.slice("_csrf_token=".length) : "";
+  }
+  window.fabricscope = { csrfToken };
+
   function toggleHelp() {
     const dialog = document.getElementById("help");
     if (dialog.open) dialog.close();
@@ -189,6 +195,10 @@
     const button = event.target.closest && event.target.closest("button");
     if (!button) return;
     if (button.id === "theme-button") toggleTheme();
+    if (button.id === "log-out") {
+      fetch("/logout", { method: "POST", headers: { "X-CSRFToken": csrfToken() } })
+        .then(() => window.location.assign("/login"));
+    }
     if (button.id === "help-button" || button.id === "help-close") toggleHelp();
   });
 
