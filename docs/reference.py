@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from fabricscope.analyzers.policy.metrics import metrics_of, texts_of
+from fabricscope.analyzers.policy.metrics import RULE_TABLES, metrics_of, texts_of
 from fabricscope.pipeline.sections import _DIRECTION, _QUANTILES
 from fabricscope.tables import TABLES, Column
 
@@ -60,7 +60,7 @@ def parts() -> dict[str, str]:
     built["tables"] = "\n".join(_columns(name, columns) for name, columns in TABLES.items())
     built["rules"] = "".join(
         f"- `{table}`: texts {_names(texts_of(table))}; numbers {_names(list(metrics_of(table)))}\n"
-        for table in TABLES
+        for table in RULE_TABLES
     )
     return built
 

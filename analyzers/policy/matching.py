@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from fabricscope.analyzers.policy.metrics import metrics_of
+from fabricscope.analyzers.policy.conditions import Network, Range
+from fabricscope.analyzers.policy.metrics import columns_of, metrics_of
 from fabricscope.analyzers.policy.patterns import like
-from fabricscope.analyzers.policy.rules import Network, Range, Rule, RuleSet
+from fabricscope.analyzers.policy.rules import Rule, RuleSet
 
 MAX_SUBJECTS: Final = 100_000  # remembered for the whole run, to say things once
 MAX_TEXT: Final = 256
@@ -178,23 +179,35 @@ def with_subject(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
 def condition_of(rule: Rule) -> tuple[pl.Expr, set[str]]:
     """Return a rule's conditions, tags aside, as one expression, and the columns it needs."""
-    parts = [pl.lit(True)]
-    for column, patterns in rule.texts.items():
-        parts.append(like(column, patterns))
+    parts = [selection_of(rule), limits_of(rule.table, rule.metrics)]
     if rule.subject:
         parts.append(like("subject", rule.subject))
+    condition = pl.all_horizontal(*parts).fill_null(False)
+    return condition, set(condition.meta.root_names())
+
+
+def selection_of(rule: Rule) -> pl.Expr:
+    """Return the conditions on texts, addresses and ports as one expression."""
+    parts = [pl.lit(True)]
+    columns = [column.name for column in columns_of(rule.table)]
+    for column, patterns in rule.texts.items():
+        parts.append(like(column, patterns))
     for key, networks in rule.addresses.items():
-        sides = ("src", "dst") if key == "host" else (key,)
+        sides = [side for side in ("src", "dst") if side in columns] if key == "host" else [key]
         parts.append(pl.any_horizontal(*(_within(side, networks) for side in sides)))
     for key, ranges in rule.ports.items():
-        sides = ("src_port", "dst_port") if key == "port" else (key,)
+        sides = ["src_port", "dst_port"] if key == "port" else [key]
         parts.append(
             pl.any_horizontal(*(_between(pl.col(side), one) for side in sides for one in ranges))
         )
-    metrics = metrics_of(rule.table)
-    parts += [_between(metrics[name], limits) for name, limits in rule.metrics.items()]
-    condition = pl.all_horizontal(*parts).fill_null(False)
-    return condition, set(condition.meta.root_names())
+    return pl.all_horizontal(*parts).fill_null(False)
+
+
+def limits_of(table: str, ranges: Mapping[str, Range]) -> pl.Expr:
+    """Return the conditions on numbers as one expression."""
+    metrics = metrics_of(table)
+    parts = [_between(metrics[name], limits) for name, limits in ranges.items()]
+    return pl.all_horizontal(pl.lit(True), *parts).fill_null(False)
 
 
 def _between(number: pl.Expr, limits: Range) -> pl.Expr:

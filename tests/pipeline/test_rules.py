@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from fabricscope.analyzers.policy.destinations import Destination
 from fabricscope.analyzers.policy.matching import Alert
-from fabricscope.analyzers.policy.rules import Destination, RuleSet
+from fabricscope.analyzers.policy.rules import RuleSet
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.rules import (
     MAX_FILE_BYTES,

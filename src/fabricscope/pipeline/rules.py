@@ -16,8 +16,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
+from fabricscope.analyzers.policy.destinations import Destination
 from fabricscope.analyzers.policy.matching import Alert
-from fabricscope.analyzers.policy.rules import Destination, RuleSet, parse_rules
+from fabricscope.analyzers.policy.rules import RuleSet, parse_rules
 from fabricscope.analyzers.policy.snippets import access_list, nftables
 from fabricscope.errors import ConfigError
 
