@@ -43,11 +43,12 @@ def recognise(
     queue_pairs: QueuePairs,
     end_ns: int,
     captures: Sequence[str] = (),
+    pauses_ns: NDArray[np.int64] = NO_PAUSES,
 ) -> CollectiveResult:
     """Return the jobs and collectives in transfers (TRANSFER_DTYPE) on channels (CHANNEL_DTYPE).
 
     end_ns: the end of the capture, for operations that never ended; captures: the name of each
-    tap's capture, for frames.
+    tap's capture, for frames; pauses_ns: when pause frames were seen, ascending.
     """
     result = CollectiveResult(counters=counters)
     if transfers.size == 0:
@@ -76,7 +77,7 @@ def recognise(
             continue
         transport = transport_of(events, channels, qps)
         slowed = slowed_senders(events, channels, qps)
-        stragglers = [diagnose(events, collective, slowed) for collective in collectives]
+        stragglers = [diagnose(events, collective, slowed, pauses_ns) for collective in collectives]
         number = len(result.jobs)
         result.jobs.append(job_entry(events, collectives, stragglers, traffic, transport, rtt_ns))
         result.findings.extend(

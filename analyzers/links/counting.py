@@ -19,14 +19,27 @@ MAX_LINKS: Final = 8_192
 class LinkCounts(NamedTuple):
     """What was counted since the sample before.
 
-    hosts: (links, 2) address halves; counts: (links, 2) COUNT_DTYPE, up and down; burst_bytes:
-    (links, 2) bytes in the busiest 10 ms; uncounted: packets of no link.
+    hosts: (links, 2) address halves; counts: (links, 2) COUNT_DTYPE, up and down; bins:
+    (links, 2, BINS) bytes in each 10 ms; uncounted: packets of no link.
     """
 
     hosts: NDArray[np.uint64]
     counts: NDArray[np.void]
-    burst_bytes: NDArray[np.int64]
+    bins: NDArray[np.int64]
     uncounted: int
+
+    @property
+    def burst_bytes(self) -> NDArray[np.int64]:
+        """Return the bytes in the busiest 10 ms, (links, 2)."""
+        return self.bins.max(axis=2) if len(self.bins) else np.zeros((0, 2), np.int64)
+
+    def scaled(self, factor: float) -> "LinkCounts":
+        """Return an estimate of all packets where one in `factor` was counted."""
+        counts = self.counts.copy()
+        for name in layout.COUNT_DTYPE.names or ():
+            counts[name] = np.rint(counts[name] * factor)
+        bins = np.rint(self.bins * factor).astype(np.int64)
+        return LinkCounts(self.hosts, counts, bins, round(self.uncounted * factor))
 
 
 class LinkCounter:
@@ -63,7 +76,7 @@ class LinkCounter:
         result = LinkCounts(
             state.hosts[:used].copy(),
             state.counts[:used].copy(),
-            state.bins[:used].max(axis=2) if used else np.zeros((0, 2), np.int64),
+            state.bins[:used].copy(),
             int(state.cursor[2]),
         )
         state.counts[:used] = np.zeros((), layout.COUNT_DTYPE)

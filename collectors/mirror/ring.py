@@ -1,7 +1,8 @@
 """A memory-mapped AF_PACKET ring (TPACKET_V3) on one interface.
 
 The kernel writes packets into blocks; `read` hands a block's bytes to the decoder as they lie, and
-gives the block back at the next `read`. Needs CAP_NET_RAW while it is opened, and never again.
+gives the block back at the next `read`. Needs CAP_NET_RAW while it is opened, and never again: it
+may be opened here, and started and read in another process that has no rights.
 """
 
 import ctypes
@@ -12,17 +13,19 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.collectors.mirror import kernels
+from fabricscope.collectors.mirror.filters import BY_ADDRESSES, NOTHING
 from fabricscope.errors import ConfigError
 from fabricscope.records import Packets
 
-__all__ = ["MirrorRing", "RingCounters"]
+__all__ = ["MirrorRing", "RingCounters", "start_together"]
 
 # linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h
 _SOL_PACKET: Final = 263
@@ -33,11 +36,15 @@ _VERSION: Final = 10
 _RESERVE: Final = 12
 _TIMESTAMP: Final = 17
 _FANOUT: Final = 18
+_FANOUT_DATA: Final = 22
+_FANOUT_PROGRAM: Final = 6
+_FANOUT_NEW_GROUP: Final = 0x2000
 _TPACKET_V3: Final = 2
 _PROMISCUOUS: Final = 1
 _RAW_HARDWARE: Final = 1 << 6
 _ALL_PROTOCOLS: Final = 0x0003
 _ATTACH_FILTER: Final = 26
+_DETACH_FILTER: Final = 27
 _HARDWARE_TIME_REQUEST: Final = 0x89B0  # SIOCSHWTSTAMP
 
 BLOCK_BYTES: Final = 4 << 20
@@ -61,11 +68,11 @@ class RingCounters:
 
 
 class MirrorRing:
-    """Packets of one interface, in rings of blocks; `open` first, `close` last.
+    """Packets of one interface, in rings of blocks: `open`, `start`, `read` ..., `close`.
 
-    tap: the number that goes into the packets' rows. snap_bytes: bytes kept of each packet, 0 all.
-    fanout: group number that several rings of one interface share their packets in, by flow.
-    hardware_time: take the network card's timestamps; the card must offer them.
+    tap: the number that goes into the packets' rows. hardware_time: take the network card's
+    timestamps; the card must offer them. Several rings of an interface that are started by
+    `start_together` share its packets.
     """
 
     def __init__(
@@ -76,7 +83,6 @@ class MirrorRing:
         program: bytes = b"",
         blocks: int = BLOCKS,
         block_bytes: int = BLOCK_BYTES,
-        fanout: int | None = None,
         hardware_time: bool = False,
         promiscuous: bool = True,
     ) -> None:
@@ -87,7 +93,6 @@ class MirrorRing:
         self._program = program
         self._blocks = blocks
         self._block_bytes = block_bytes
-        self._fanout = fanout
         self._hardware_time = hardware_time
         self._promiscuous = promiscuous
         self._socket: socket.socket | None = None
@@ -100,16 +105,26 @@ class MirrorRing:
         self._taken: list[int] = []  # blocks to give back at the next read
 
     def __enter__(self) -> "MirrorRing":
-        """Open the ring."""
+        """Open the ring and start it."""
         self.open()
+        self.start()
         return self
 
     def __exit__(self, *details: object) -> None:
         """Close it."""
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to read the ring: all but the mapping."""
+        return self.__dict__ | {"_map": None, "_view": None, "_statuses": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Map the ring in this process."""
+        self.__dict__.update(state)
+        self._map_blocks()
+
     def open(self) -> None:
-        """Open the socket and map the ring.
+        """Open the socket and make and map the ring; nothing comes in before `start`.
 
         Raises ConfigError: no such interface, no permission, no memory, no hardware timestamps.
         """
@@ -131,25 +146,18 @@ class MirrorRing:
             self._prepare(link, number)
         except OSError as error:
             link.close()
+            self._socket = None
             self._unmap()
             raise ConfigError(
                 f"no ring on {self.interface}: {error.strerror}; "
                 + _advice(error.errno, self._blocks * self._block_bytes)
             ) from error
-        self._socket = link
 
     def _prepare(self, link: socket.socket, number: int) -> None:
         link.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
         # Room in front of each packet for the VLAN tag that the card took out of it.
         link.setsockopt(_SOL_PACKET, _RESERVE, kernels.TAG_BYTES)
-        if self._program:
-            buffer = ctypes.create_string_buffer(self._program)
-            count = len(self._program) // 8
-            link.setsockopt(
-                socket.SOL_SOCKET,
-                _ATTACH_FILTER,
-                struct.pack("HL", count, ctypes.addressof(buffer)),
-            )
+        _run_program(link, socket.SOL_SOCKET, _ATTACH_FILTER, NOTHING)
         if self._hardware_time:
             self._ask_for_hardware_time(link)
         frame_bytes = 2048
@@ -164,19 +172,58 @@ class MirrorRing:
             0,
         )
         link.setsockopt(_SOL_PACKET, _RX_RING, request)
-        self._map = mmap.mmap(link.fileno(), self._blocks * self._block_bytes)
-        self._view = np.frombuffer(self._map, np.uint8)
-        words = self._view.view(np.uint32)[kernels.BLOCK_STATUS // 4 :]
-        self._statuses = words[:: self._block_bytes // 4]
+        self._socket = link
+        self._map_blocks()
         if self._promiscuous:
             link.setsockopt(
                 _SOL_PACKET,
                 _ADD_MEMBERSHIP,
                 struct.pack("IHH8s", number, _PROMISCUOUS, 0, b""),
             )
-        link.bind((self.interface, _ALL_PROTOCOLS))
-        if self._fanout is not None:
-            link.setsockopt(_SOL_PACKET, _FANOUT, self._fanout & 0xFFFF)
+
+    def _map_blocks(self) -> None:
+        self._map = mmap.mmap(self.fileno(), self._blocks * self._block_bytes)
+        self._view = np.frombuffer(self._map, np.uint8)
+        words = self._view.view(np.uint32)[kernels.BLOCK_STATUS // 4 :]
+        self._statuses = words[:: self._block_bytes // 4]
+
+    def start(self) -> None:
+        """Let packets in. Raises ConfigError if the interface has gone meanwhile."""
+        start_together([self])
+
+    def bind(self) -> None:
+        """Attach the socket to the interface; its filter lets nothing through yet."""
+        assert self._socket is not None
+        try:
+            self._socket.bind((self.interface, _ALL_PROTOCOLS))
+        except OSError as error:
+            raise ConfigError(
+                f"no ring on {self.interface}: {error.strerror}; see `ip link show`"
+            ) from error
+
+    def join(self, group: int | None) -> int:
+        """Share the interface's packets with the rings of `group`, None: a new one; return it."""
+        assert self._socket is not None
+        kind = _FANOUT_PROGRAM
+        if group is None:
+            kind |= _FANOUT_NEW_GROUP
+        self._socket.setsockopt(_SOL_PACKET, _FANOUT, (group or 0) | kind << 16)
+        _run_program(self._socket, _SOL_PACKET, _FANOUT_DATA, BY_ADDRESSES)
+        return self._socket.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
+
+    def let_in(self) -> None:
+        """Exchange the filter that lets nothing through for the one that was asked for."""
+        assert self._socket is not None
+        self._take_back_counts()
+        if self._program:
+            _run_program(self._socket, socket.SOL_SOCKET, _ATTACH_FILTER, self._program)
+        else:
+            self._socket.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+
+    def shut(self) -> None:
+        """Let nothing more in; what is in the ring can still be read."""
+        if self._socket is not None:
+            _run_program(self._socket, socket.SOL_SOCKET, _ATTACH_FILTER, NOTHING)
 
     def _ask_for_hardware_time(self, link: socket.socket) -> None:
         settings = ctypes.create_string_buffer(struct.pack("iii", 0, 0, 1))  # every packet in
@@ -245,12 +292,17 @@ class MirrorRing:
         self.counters.read += row
         return self._view, row
 
+    def _take_back_counts(self) -> tuple[int, int, int]:
+        """Return what the kernel counted since it was last asked: it begins anew each time."""
+        assert self._socket is not None
+        answer = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
+        received, dropped, freezes = struct.unpack("III", answer)
+        return received, dropped, freezes
+
     def count(self) -> RingCounters:
         """Return the counters, the kernel's brought up to date."""
         if self._socket is not None:
-            received, dropped, freezes = struct.unpack(
-                "III", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
-            )
+            received, dropped, freezes = self._take_back_counts()
             self.counters.received += received
             self.counters.dropped += dropped
             self.counters.freezes += freezes
@@ -270,6 +322,30 @@ class MirrorRing:
         self._view = np.zeros(0, np.uint8)
         self._statuses = np.zeros(0, np.uint32)
         self._map = None
+
+
+def start_together(rings: Sequence[MirrorRing]) -> None:
+    """Let packets in to open rings; several on one interface share its packets.
+
+    Both directions between two addresses, and the same packet on two interfaces, go to rings of
+    the same place among those of their interface. Nothing is read twice or lost in between:
+    packets come in only after the last ring has joined.
+    """
+    for interface in dict.fromkeys(ring.interface for ring in rings):
+        mine = [ring for ring in rings if ring.interface == interface]
+        group: int | None = None
+        for ring in mine:
+            ring.bind()
+            if len(mine) > 1:
+                group = ring.join(group)
+    for ring in rings:
+        ring.let_in()
+
+
+def _run_program(link: socket.socket, level: int, option: int, program: bytes) -> None:
+    """Give the kernel a BPF program (8 bytes an instruction) to run on packets."""
+    buffer = ctypes.create_string_buffer(program)
+    link.setsockopt(level, option, struct.pack("HL", len(program) // 8, ctypes.addressof(buffer)))
 
 
 def _advice(number: int | None, size_bytes: int) -> str:

@@ -42,6 +42,7 @@ TAP_SAMPLES: Final = (
     _sum("truncated", "packets cut by the snap length"),
     _sum("malformed", "packets whose headers disagree"),
     _sum("freezes", "times that the ring stood still", ""),
+    _sum("missed", "packets that the interface dropped before the ring"),
     Column("sampling", "Int32", "", "1 in so many packets was analyzed", "max"),
     Column("level", "Int32", "", "0 everything on, up to 3 under overload", "max"),
 )

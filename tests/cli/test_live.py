@@ -17,6 +17,7 @@ from wires import Cable
 
 from fabricscope.cli.live import become, parse_bytes, parse_seconds
 from fabricscope.errors import ConfigError
+from fabricscope.schemas import schema_of
 from fabricscope.store import DeltaStore
 
 
@@ -79,13 +80,14 @@ def test_formulas_in_texts_do_not_survive_as_csv(repository: Path, tmp_path: Pat
         "action": "",
         "value": -1.5,
     }
-    store.append("alerts", pl.DataFrame([alert]))
+    alert = {name: alert.get(name) for name in schema_of("alerts")}
+    store.append("alerts", pl.DataFrame([alert], schema=schema_of("alerts")))
     out = tmp_path / "out.csv"
     assert (
         call(["store", "export", str(store.root), "alerts", str(out)], repository).returncode == 0
     )
     expected = ["1", "'=1+1", "'@SUM(A1)", "ok", "'-2", "", "a=b", "", "-1.5"]
-    assert list(csv.reader(out.read_text().splitlines()))[1] == expected
+    assert list(csv.reader(out.read_text().splitlines()))[1][: len(expected)] == expected
 
 
 @pytest.mark.parametrize(

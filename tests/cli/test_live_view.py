@@ -6,7 +6,8 @@ from rich.console import Console
 
 from fabricscope.cli.live_view import LiveView
 from fabricscope.collectors.ports import PortInterval
-from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
+from fabricscope.pipeline.live.judging import SecondJudge
+from fabricscope.pipeline.live.naming import Naming
 from fabricscope.pipeline.live.ports import port_samples
 from fabricscope.pipeline.live.session import Second
 
@@ -23,10 +24,10 @@ def test_unknown_rates_and_long_intervals() -> None:
         port_samples(0, "here", "counters", [PortInterval("eth0", "up", SECOND_NS)], {}),
     ]
     console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40)
-    monitor = Monitor(MonitorOptions())
+    judge = SecondJudge("here", Naming())
     with LiveView(console, "here", None, enabled=True) as view:
         for start, frame in enumerate(links):
-            view.show(Second(start, start + SECOND_NS, {"link_samples": frame}, monitor))
+            view.show(Second(start, start + SECOND_NS, {"link_samples": frame}, judge))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     known = next(line for line in lines if "leaf0 port 1" in line).split()

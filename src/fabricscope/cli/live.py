@@ -22,6 +22,7 @@ from fabricscope.compiled import forget_outdated
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.live.feeds import Feed, FileFeed, check_replayable
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
+from fabricscope.pipeline.live.naming import Naming
 from fabricscope.pipeline.live.session import LiveSession, Second
 from fabricscope.recorder import Recorder, Retention
 from fabricscope.store import Store, open_store
@@ -94,7 +95,8 @@ def become(name: str) -> None:
 def _run(request: LiveRequest, feed: Feed, stack: ExitStack) -> None:
     forget_outdated()
     collector = request.collector or socket.gethostname()
-    monitor = Monitor(MonitorOptions(collector=collector, link_rate_gbps=request.link_rate_gbps))
+    naming = Naming(default_rate_gbps=request.link_rate_gbps)
+    monitor = Monitor(MonitorOptions(collector=collector, naming=naming))
     session = LiveSession(feed, monitor)
     session.sources += open_sources(request, collector, stack)
     recorder = None

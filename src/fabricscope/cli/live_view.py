@@ -99,8 +99,8 @@ class LiveView:
         return text
 
     def _draw(self, second: Second) -> Group:
-        monitor = second.monitor
-        level = _LEVELS[monitor.level].format(sampling=monitor.sampling)
+        judge = second.judge
+        level = _LEVELS[judge.level].format(sampling=judge.sampling)
         rate = self._rates[-1] if self._rates else 0.0
         history = self._screen.sparkline(list(self._rates), 40)
         parts: list[Any] = [
@@ -110,7 +110,7 @@ class LiveView:
         links = second.tables.get("link_samples", pl.DataFrame())
         if not links.is_empty():
             parts.append(self._draw_links(links))
-        parts += self._draw_jobs(monitor.training.collectives)
+        parts += self._draw_jobs(judge.training.collectives)
         return Group(*parts)
 
     def _draw_links(self, links: pl.DataFrame) -> Table:

@@ -8,7 +8,7 @@ from wires import Cable
 
 from fabricscope.collectors.decode import decode
 from fabricscope.collectors.mirror.filters import compile_filter
-from fabricscope.collectors.mirror.ring import MirrorRing
+from fabricscope.collectors.mirror.ring import MirrorRing, start_together
 from fabricscope.errors import ConfigError
 from fabricscope.records import allocate_packets, slice_packets
 
@@ -114,15 +114,53 @@ def test_an_interface_may_go_and_come_back(cable: Cable) -> None:
         assert ring.counters.down == 1
 
 
-def test_rings_of_a_group_share_the_packets(cable: Cable) -> None:
-    with MirrorRing(cable.near, fanout=77) as one, MirrorRing(cable.near, fanout=77) as two:
-        flows = []
-        for number, frame in enumerate(frames(400)):
-            flows.append(frame[:34] + (1_000 + number).to_bytes(2, "big") + frame[36:])
-        cable.send(flows)
-        shares = [take(one, 401, 0.5), take(two, 401, 0.5)]
-    assert all(len(share) > 50 for share in shares)
-    assert sorted(shares[0] + shares[1]) == sorted(flows)
+def between(source: int, target: int, port: int) -> bytes:
+    """Return a frame from one address to another, as IPv4 or, for large numbers, IPv6."""
+    udp = port.to_bytes(2, "big") + b"\x12\xb7" + (60).to_bytes(2, "big") + b"\0\0"
+    if source < 1_000:
+        ip = bytes.fromhex("4500005000000000401100000a00") + source.to_bytes(2, "big")
+        return (
+            bytes(range(12))
+            + b"\x08\x00"
+            + ip
+            + b"\x0a\x00"
+            + target.to_bytes(2, "big")
+            + (udp + bytes(52))
+        )
+    ip = bytes.fromhex("60000000003c1140") + source.to_bytes(16, "big") + target.to_bytes(16, "big")
+    return bytes(range(12)) + b"\x86\xdd" + ip + udp + bytes(52)
+
+
+@pytest.mark.parametrize("first", [1, 1 << 90])
+def test_rings_that_start_together_share_the_packets_by_address(cable: Cable, first: int) -> None:
+    """Both directions between two hosts come to one ring, whatever the ports."""
+    rings = [MirrorRing(cable.near), MirrorRing(cable.near)]
+    for ring in rings:
+        ring.open()
+    cable.send([between(first, first + 1, 7)] * 10)  # before the start: for nobody
+    start_together(rings)
+    sent = []
+    for number in range(200):
+        a, b = first + number, first + 2 * number + 1
+        sent += [between(a, b, 1_000 + number), between(b, a, 2_000 + number)]
+    cable.send(sent)
+    shares = [take(ring, 401, 0.5) for ring in rings]
+    for ring in rings:
+        ring.close()
+    assert all(len(share) > 100 for share in shares)
+    assert sorted(shares[0] + shares[1]) == sorted(sent)
+    for number in range(200):
+        there, back = sent[2 * number : 2 * number + 2]
+        assert any(there in share and back in share for share in shares)
+
+
+def test_a_shut_ring_still_holds_what_came_before(cable: Cable) -> None:
+    with MirrorRing(cable.near) as ring:
+        cable.send(frames(5))
+        ring.shut()
+        cable.send(frames(3))
+        assert len(take(ring, 8, 0.5)) == 5
+        assert ring.count().received == 5
 
 
 def test_what_cannot_be_opened_is_said_in_a_sentence(cable: Cable) -> None:

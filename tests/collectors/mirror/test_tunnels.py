@@ -257,5 +257,5 @@ def test_mirrors_arrive_over_a_wire(cable: Cable) -> None:
                 seen[name] = seen.get(name, 0) + 1
             if sum(seen.values()) >= 200:
                 break
-        assert feed.losses() == {0: (0, 0)}
+        assert feed.losses() == {0: (0, 0, 0)}
     assert seen == {"erspan 10": 50, "erspan 20": 50, "gre 30": 50, "vxlan 5000": 50}

@@ -3,7 +3,9 @@ import numpy as np
 from fabricscope.collectors.decode import decode
 from fabricscope.collectors.mirror.tunnels import MirrorTunnels
 from fabricscope.pipeline.live.duplicates import DuplicateMarker
+from fabricscope.pipeline.live.judging import SecondJudge
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
+from fabricscope.pipeline.live.naming import Naming
 from fabricscope.records import FLAG_DUPLICATE, Packets, allocate_packets, slice_packets
 
 SECOND_NS = 1_000_000_000
@@ -67,16 +69,17 @@ def test_memory_is_bounded_and_says_so() -> None:
 
 def test_a_monitor_counts_a_packet_of_two_taps_once() -> None:
     """Every tap says what came to it; links, queue pairs and flows know each packet once."""
-    monitor = Monitor(MonitorOptions(collector="here", link_rate_gbps=1.0))
+    monitor = Monitor(MonitorOptions("here", Naming(default_rate_gbps=1.0)))
     monitor.tap_names = MirrorTunnels(["erspan"], ["eth0", "erspan 10"]).names()
     start_ns = 10**18
-    monitor.links.begin(start_ns)
+    monitor.begin(start_ns)
     monitor.update(*frames_at(1, frames(1), start_ns))
     for first in range(0, 500, 100):
         for tap in (0, 1):
             made = frames(100, first + 1)
             monitor.update(*frames_at(tap, made, start_ns + (first + 1) * 100_000))
-    tables = monitor.tick(start_ns, start_ns + SECOND_NS)
+    counts = monitor.collect(start_ns, start_ns + SECOND_NS)
+    tables = SecondJudge("here", monitor.options.naming).tables(counts)
     taps = {row["tap"]: row for row in tables["tap_samples"].iter_rows(named=True)}
     assert (taps["eth0"]["packets"], taps["eth0"]["duplicates"]) == (500, 0)
     assert (taps["erspan 10"]["packets"], taps["erspan 10"]["duplicates"]) == (501, 500)

@@ -70,7 +70,7 @@ def test_iterations_are_told_once(ring: Path) -> None:
     assert found["time_ns"].to_list() == [start for start, _ in collective["iteration_spans"]]
     assert found["operation"].unique().to_list() == ["allreduce"]
     assert found["straggler"].str.contains("10.0.0.2").all()
-    assert session.monitor.training.jobs
+    assert session.judge.training.jobs
 
 
 def test_a_loop_goes_on_in_time(ring: Path) -> None:

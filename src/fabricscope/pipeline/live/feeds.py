@@ -6,21 +6,32 @@ A feed waits, reads and counts; it decodes nothing and knows no analyzer.
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.collectors.capture import CaptureFile, displayed
-from fabricscope.collectors.mirror.ring import MirrorRing
+from fabricscope.collectors.mirror.interfaces import dropped_by_interfaces
+from fabricscope.collectors.mirror.ring import RETIRE_MS, MirrorRing
 from fabricscope.collectors.mirror.tunnels import MirrorTunnels
 from fabricscope.errors import CaptureError
 from fabricscope.records import Packets, slice_packets
 
-__all__ = ["Feed", "FileFeed", "RingFeed", "SilentFeed"]
+__all__ = ["Feed", "FileFeed", "Losses", "RingFeed", "SilentFeed"]
 
 Batch = tuple[NDArray[np.uint8], Packets]
 SECOND_NS: Final = 1_000_000_000
+LAST_BLOCK_S: Final = 3 * RETIRE_MS / 1_000
+"""How long after a ring was shut its last block may still come."""
+
+
+class Losses(NamedTuple):
+    """What a tap lost since it was last asked."""
+
+    dropped: int = 0  # packets for which the ring had no room
+    freezes: int = 0  # times that the ring stood still
+    missed: int = 0  # packets that the interface dropped before the ring
 
 
 class Feed(Protocol):
@@ -34,8 +45,12 @@ class Feed(Protocol):
         """Return the next records within the time, no rows if there are none; None at the end."""
         ...
 
-    def losses(self) -> dict[int, tuple[int, int]]:
-        """Return packets dropped and freezes by tap since the last call."""
+    def stop(self) -> None:
+        """Take nothing new in; what has come already is still read, and then None."""
+        ...
+
+    def losses(self) -> dict[int, Losses]:
+        """Return what each tap lost since the last call."""
         ...
 
     def now_ns(self) -> int:
@@ -44,17 +59,27 @@ class Feed(Protocol):
 
 
 class RingFeed:
-    """Mirror ports of this host, one tap each; the rings are opened by the caller.
+    """Mirror ports of this host, one tap each; the rings are opened and started by the caller.
 
-    tunnels: mirrors that arrive wrapped, each session a tap more.
+    tunnels: mirrors that arrive wrapped, each session a tap more. first: whether this feed tells
+    what the interfaces dropped; of several that share them one does.
     """
 
-    def __init__(self, rings: Sequence[MirrorRing], tunnels: MirrorTunnels | None = None) -> None:
+    def __init__(
+        self,
+        rings: Sequence[MirrorRing],
+        tunnels: MirrorTunnels | None = None,
+        *,
+        first: bool = True,
+    ) -> None:
         """Take open rings in the order of their taps."""
         self._rings = list(rings)
         self._tunnels = tunnels
+        self._first = first
         self._next = 0
-        self._told = [(0, 0)] * len(self._rings)
+        self._stopped_s = 0.0
+        self._told = [Losses()] * len(self._rings)
+        self._missed = dropped_by_interfaces()
 
     def tap_names(self) -> list[str]:
         """Return the interfaces, then the sessions seen so far."""
@@ -74,16 +99,31 @@ class RingFeed:
                 if self._tunnels is not None:
                     self._tunnels.unwrap(view, rows)
                 return view, rows
+        if self._stopped_s and time.monotonic() > self._stopped_s + LAST_BLOCK_S:
+            return None
         return np.zeros(0, np.uint8), slice_packets(packets, 0, 0)
 
-    def losses(self) -> dict[int, tuple[int, int]]:
+    def stop(self) -> None:
+        """Shut the rings; a block that is not full comes a moment later."""
+        if not self._stopped_s:
+            for ring in self._rings:
+                ring.shut()
+            self._stopped_s = time.monotonic()
+
+    def losses(self) -> dict[int, Losses]:
         """Ask the kernel what it dropped."""
         result = {}
+        totals = dropped_by_interfaces() if self._first else {}
         for tap, ring in enumerate(self._rings):
             counters = ring.count()
             before = self._told[tap]
-            result[tap] = counters.dropped - before[0], counters.freezes - before[1]
-            self._told[tap] = counters.dropped, counters.freezes
+            known = self._missed.get(ring.interface, 0)
+            # An interface that was taken away and came back counts from nothing.
+            missed = totals.get(ring.interface, known)
+            now = Losses(counters.dropped, counters.freezes, before.missed + max(missed - known, 0))
+            self._missed[ring.interface] = missed
+            result[tap] = Losses(*(value - old for value, old in zip(now, before, strict=True)))
+            self._told[tap] = now
         return result
 
     def now_ns(self) -> int:
@@ -94,16 +134,26 @@ class RingFeed:
 class SilentFeed:
     """No packets at all, only time: for a collector that watches counters."""
 
+    def __init__(self) -> None:
+        """Begin."""
+        self._stopped = False
+
     def tap_names(self) -> list[str]:
         """Return no taps."""
         return []
 
     def read(self, packets: Packets, timeout_s: float) -> Batch | None:
         """Wait, and return no rows."""
+        if self._stopped:
+            return None
         time.sleep(timeout_s)
         return np.zeros(0, np.uint8), slice_packets(packets, 0, 0)
 
-    def losses(self) -> dict[int, tuple[int, int]]:
+    def stop(self) -> None:
+        """Wait no longer."""
+        self._stopped = True
+
+    def losses(self) -> dict[int, Losses]:
         """Return nothing."""
         return {}
 
@@ -135,6 +185,7 @@ class FileFeed:
         self._shift_ns = 0
         self._began_s = 0.0
         self._waiting: Batch | None = None
+        self._stopped = False
 
     def close(self) -> None:
         """Close the file."""
@@ -146,6 +197,8 @@ class FileFeed:
 
     def read(self, packets: Packets, timeout_s: float) -> Batch | None:
         """Return the packets whose time has come."""
+        if self._stopped:
+            return None
         if self._waiting is None:
             self._waiting = self._load(packets)
             if self._waiting is None:
@@ -196,7 +249,11 @@ class FileFeed:
         self._file.__enter__()
         self._shift_ns = self._last_ns + 1_000 - self._first_ns
 
-    def losses(self) -> dict[int, tuple[int, int]]:
+    def stop(self) -> None:
+        """End here: what has not been read stays in the file."""
+        self._stopped = True
+
+    def losses(self) -> dict[int, Losses]:
         """Return nothing: a file loses no packets here."""
         return {}
 

@@ -1,10 +1,11 @@
-"""The analyzers of a running source, and what they say each second.
+"""The analyzers of a running source, and what they count each second.
 
 The analyzers are those of a capture file; what is added here is that they never end: closed flows
 are handed on and forgotten, and counters become differences. Where packets come from is in
-`feeds`, where samples go to in `session`.
+`feeds`, what the counts mean in `judging`, where samples go to in `session`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,67 +18,59 @@ from fabricscope.analyzers.behaviour.judging import judge
 from fabricscope.analyzers.flows import ClosedFlows, FlowTable
 from fabricscope.analyzers.flows.results import flows_frame
 from fabricscope.analyzers.links.counting import LinkCounter
+from fabricscope.analyzers.links.layout import BIN_NS, BINS
 from fabricscope.analyzers.pause import PauseTable
 from fabricscope.analyzers.rdma.management import ManagementWatch
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.pipeline.applications import Applications
+from fabricscope.pipeline.live.counts import SecondCounts, TapCounts, TapTraffic
+from fabricscope.pipeline.live.differences import QueuePairDifferences
 from fabricscope.pipeline.live.duplicates import DuplicateMarker
-from fabricscope.pipeline.live.samples import (
-    LinkJudge,
-    QueuePairDifferences,
-    application_samples,
-    tap_samples,
-)
-from fabricscope.pipeline.live.training import LiveTraining
+from fabricscope.pipeline.live.feeds import Losses
+from fabricscope.pipeline.live.naming import Naming
+from fabricscope.pipeline.live.samples import application_samples
+from fabricscope.pipeline.live.training import TransferWindow
 from fabricscope.records import (
     BATCH_ROWS,
     FLAG_DUPLICATE,
     FLAG_MALFORMED,
     FLAG_TRUNCATED,
+    PROTOCOLS,
     Packets,
 )
 
 SECOND_NS: Final = 1_000_000_000
 APPLICATIONS_EVERY: Final = 10
 """Seconds between two looks at what the open flows are: it costs more than counters do."""
+FLOWS_EVERY_NS: Final = 60 * SECOND_NS
+"""A flow that goes on is told at the first look at it, then this often, and when it ends."""
+MAX_TOLD_FLOWS: Final = 4_096
+"""Open flows told at one look, those with most bytes."""
 
 DETAIL_ALL: Final = 0
 DETAIL_NO_RDMA: Final = 1
 DETAIL_NO_DPI: Final = 2
 DETAIL_SAMPLED: Final = 3
 
+_ROCE_V1: Final = PROTOCOLS.index("roce_v1")
+_INFINIBAND: Final = PROTOCOLS.index("infiniband")
+_CNP: Final = 0x81
+_MARKED: Final = 3
+
 
 @dataclass
 class MonitorOptions:
-    """Names and bounds of a monitor.
-
-    link_rate_gbps: of the hosts' links, unless `link_rates` says otherwise by link name.
-    link_names: a host's address to its link's name.
-    """
+    """Names and bounds of a monitor."""
 
     collector: str = "collector"
-    link_rate_gbps: float = 100.0
-    link_names: dict[str, str] = field(default_factory=dict)
-    link_rates: dict[str, float] = field(default_factory=dict)
+    naming: Naming = field(default_factory=Naming)
     signature_dirs: tuple[str, ...] = ()
     flow_capacity: int = 262_144
     flow_idle_s: float = 60.0
 
 
-@dataclass
-class TapCounts:
-    """What came from one mirror source since the sample before."""
-
-    packets: int = 0
-    bytes: int = 0
-    duplicates: int = 0
-    truncated: int = 0
-    malformed: int = 0
-    skipped: int = 0
-
-
 class Monitor:
-    """State of one collector; `update` each decoded batch, `tick` at each second's end."""
+    """State of one process; `update` each decoded batch, `collect` at each second's end."""
 
     def __init__(self, options: MonitorOptions) -> None:
         """Prepare empty analyzers."""
@@ -85,6 +78,8 @@ class Monitor:
         self.level = DETAIL_ALL
         self.sampling = 1
         self.taps: dict[int, TapCounts] = {}
+        self._traffic: dict[int, TapTraffic] = {}
+        self._start_ns = 0
         self.tap_names: list[str] = []
         self.duplicates = DuplicateMarker()
         self.flows = FlowTable(
@@ -94,19 +89,20 @@ class Monitor:
             flow_capacity=options.flow_capacity, batch_rows=BATCH_ROWS
         )
         self.management = ManagementWatch()
-        self.pauses = PauseTable(link_rate_gbps=options.link_rate_gbps)
+        self.pauses = PauseTable(link_rate_gbps=options.naming.default_rate_gbps)
         self.applications = Applications(options.signature_dirs, options.flow_capacity)
         self.behaviour = BehaviourAnalyzer(options.flow_capacity)
         self.links = LinkCounter(flow_capacity=options.flow_capacity)
-        self.training = LiveTraining(options.collector, flow_capacity=options.flow_capacity)
+        self.transfers = TransferWindow(flow_capacity=options.flow_capacity)
         self._differences = QueuePairDifferences()
-        self._judge = LinkJudge(options)
         self._flow = np.zeros(BATCH_ROWS, np.int64)
         self._side = np.zeros(BATCH_ROWS, np.uint8)
         self._queue_pair = np.zeros(BATCH_ROWS, np.int64)
         self._closed: list[pl.DataFrame] = []
         self._to_release: NDArray[np.int64] = np.zeros(0, np.int64)
         self._flow_bytes: dict[int, tuple[int, int]] = {}
+        self._flow_told_ns: dict[int, int] = {}
+        self._flows_left_out = 0
         self._seconds = 0
 
     def skip(self, tap: int, packets: int) -> None:
@@ -129,7 +125,7 @@ class Monitor:
             queue_pair = self._queue_pair[:count]
             self.queue_pairs.update(packets, flow, side, queue_pair)
             self.management.update(view, packets, queue_pair)
-            self.training.update(packets, flow, side, queue_pair)
+            self.transfers.update(packets, flow, side, queue_pair)
         if self.level < DETAIL_NO_DPI:
             self.applications.update(view, packets, flow, side)
             self.behaviour.update(packets, flow, side)
@@ -149,6 +145,26 @@ class Monitor:
             counts.duplicates += int(np.count_nonzero(flags & np.uint32(FLAG_DUPLICATE)))
             counts.truncated += int(np.count_nonzero(flags & np.uint32(FLAG_TRUNCATED)))
             counts.malformed += int(np.count_nonzero(flags & np.uint32(FLAG_MALFORMED)))
+            if self._tap_name(tap) in self.options.naming.taps:
+                self._add_traffic(tap, packets, mine)
+
+    def _add_traffic(self, tap: int, packets: Packets, mine: Any) -> None:
+        """Count for the link that a tap stands for: all it carried, seen elsewhere or not."""
+        seen = self._traffic.setdefault(tap, TapTraffic())
+        size = packets.wire_length[mine].astype(np.int64)
+        ecn = packets.ecn[mine]
+        roce = (packets.protocol[mine] >= _ROCE_V1) & (packets.protocol[mine] <= _INFINIBAND)
+        for name, value in (
+            ("packets", size.size),
+            ("bytes", size.sum()),
+            ("rdma_packets", np.count_nonzero(roce)),
+            ("ecn_capable", np.count_nonzero(ecn)),
+            ("ecn_marked", np.count_nonzero(ecn == _MARKED)),
+            ("cnps", np.count_nonzero(roce & (packets.opcode[mine] == _CNP))),
+        ):
+            seen.counts[name] = seen.counts.get(name, 0) + int(value)
+        place = np.clip((packets.time_ns[mine] - self._start_ns) // BIN_NS, 0, BINS - 1)
+        seen.bins += np.bincount(place, size, BINS).astype(np.int64)
 
     def _close(self, slots: NDArray[np.int64]) -> None:
         """Hand flows that ended on to the next tick, and forget them in every analyzer."""
@@ -156,9 +172,10 @@ class Monitor:
         self._closed.append(self._name(closed, self.applications.close(closed)))
         self.behaviour.flow_closed(slots)
         self.links.flow_closed(slots)
-        self.training.flow_closed(slots)
+        self.transfers.flow_closed(slots)
         for slot in slots.tolist():
             self._flow_bytes.pop(slot, None)
+            self._flow_told_ns.pop(slot, None)
 
     def _name(self, closed: ClosedFlows, named: pl.DataFrame) -> pl.DataFrame:
         """Return `records.TABLES["flows"]` rows of flows, with what each is and does."""
@@ -178,49 +195,85 @@ class Monitor:
             how="horizontal",
         )
 
-    def tick(
+    def begin(self, start_ns: int) -> None:
+        """Set the start of the second whose packets come next."""
+        self._start_ns = start_ns
+        self.links.begin(start_ns)
+
+    def collect(
         self,
         start_ns: int,
         end_ns: int,
-        ring: dict[int, tuple[int, int]] | None = None,
+        losses: Mapping[int, Losses] | None = None,
         *,
         last: bool = False,
-    ) -> dict[str, pl.DataFrame]:
-        """Return the samples of the interval by table, and begin the next at `end_ns`.
+    ) -> SecondCounts:
+        """Return what was counted in the interval, and begin the next at `end_ns`.
 
-        ring: packets dropped and freezes by tap since the tick before, from the kernel. last:
-        nothing will follow.
+        losses: by tap since the call before, from the kernel. last: nothing will follow.
         """
         self._seconds += 1
-        collector = self.options.collector
-        tables = {
-            "tap_samples": tap_samples(
-                start_ns,
-                collector,
-                self.taps,
-                self.tap_names,
-                ring or {},
-                self.sampling,
-                self.level,
-            )
-        }
-        self.taps = {tap: TapCounts() for tap in self.taps}
+        factor = self._scale()
+        links = self.links.sample(end_ns)
         differences = self._differences.take(self.queue_pairs)
-        counted = self.links.sample(end_ns)
-        tables["link_samples"] = self._judge.samples(
-            start_ns, end_ns, counted, differences, self.sampling
+        counts = SecondCounts(
+            start_ns=start_ns,
+            end_ns=end_ns,
+            taps=self._take_taps(losses or {}),
+            traffic=self._take_traffic(factor),
+            links=links.scaled(factor) if factor > 1 else links,
+            differences=differences,
+            rdma=differences.frame(start_ns, self.options.collector, self.queue_pairs, end_ns),
+            applications=pl.DataFrame(),
+            flows=pl.DataFrame(),
+            transfers=self.transfers.view(self.queue_pairs, end_ns, last=last),
+            level=self.level,
+            sampling=self.sampling,
         )
-        tables["rdma_samples"] = differences.frame(start_ns, collector, self.queue_pairs, end_ns)
-        if self._seconds % APPLICATIONS_EVERY == 0 and self.level < DETAIL_NO_DPI:
-            tables["application_samples"] = self._applications(start_ns)
-        tables["iterations"] = self.training.tick(self.queue_pairs, end_ns, last=last)
+        if (last or self._seconds % APPLICATIONS_EVERY == 0) and self.level < DETAIL_NO_DPI:
+            counts.applications = self._applications(start_ns, end_ns, last=last)
         if self._closed:
-            tables["flows"] = pl.concat(self._closed).with_columns(time_ns=pl.col("end_ns"))
+            counts.flows = pl.concat(self._closed).with_columns(time_ns=pl.col("end_ns"))
             self._closed = []
-        return {name: frame for name, frame in tables.items() if not frame.is_empty()}
+        counts.left_out = self.snapshot()
+        self._start_ns = end_ns
+        return counts
 
-    def _applications(self, start_ns: int) -> pl.DataFrame:
-        """Return what the open flows carried since the last look, by host and application."""
+    def _scale(self) -> float:
+        """Return how many packets came for each that was analyzed; both are known exactly."""
+        analyzed = sum(counts.packets for counts in self.taps.values())
+        skipped = sum(counts.skipped for counts in self.taps.values())
+        return 1 + skipped / analyzed if skipped and analyzed else 1.0
+
+    def _take_taps(self, losses: Mapping[int, Losses]) -> dict[str, TapCounts]:
+        """Return the counts of each tap by its name and begin anew."""
+        result = {}
+        for tap in sorted({*self.taps, *losses}):
+            counts = self.taps.get(tap, TapCounts())
+            lost = losses.get(tap, Losses())
+            counts.dropped, counts.freezes, counts.missed = lost
+            result[self._tap_name(tap)] = counts
+        self.taps = {tap: TapCounts() for tap in self.taps}
+        return result
+
+    def _take_traffic(self, factor: float) -> dict[str, TapTraffic]:
+        """Return what taps with a link of their own saw, scaled, and begin anew."""
+        result = {}
+        for tap, seen in self._traffic.items():
+            counts = {name: round(value * factor) for name, value in seen.counts.items()}
+            bins = np.rint(seen.bins * factor).astype(np.int64)
+            result[self._tap_name(tap)] = TapTraffic(counts, bins)
+        self._traffic = {}
+        return result
+
+    def _tap_name(self, tap: int) -> str:
+        return self.tap_names[tap] if tap < len(self.tap_names) else f"tap {tap}"
+
+    def _applications(self, start_ns: int, end_ns: int, *, last: bool) -> pl.DataFrame:
+        """Return what the open flows carried since the last look, by host and application.
+
+        Those flows that are due, all of them at the last look, are put with the closed ones.
+        """
         slots = self.flows.open_slots()
         totals = self.flows.directions.reshape(-1, 2)[slots]
         size, packets = totals["bytes"].sum(axis=1), totals["packets"].sum(axis=1)
@@ -230,6 +283,7 @@ class Monitor:
             return pl.DataFrame()
         closed = self.flows.collect(slots[grown])
         frame = self._name(closed, self.applications.peek(closed))
+        self._tell(frame, slots[grown], size[grown], end_ns, last=last)
         rows: dict[str, Any] = {
             "bytes": [int(size[k]) - before[k][0] for k in grown.tolist()],
             "packets": [int(packets[k]) - before[k][1] for k in grown.tolist()],
@@ -238,12 +292,30 @@ class Monitor:
             self._flow_bytes[int(slots[k])] = (int(size[k]), int(packets[k]))
         return application_samples(start_ns, self.options.collector, frame, rows)
 
+    def _tell(
+        self,
+        frame: pl.DataFrame,
+        slots: NDArray[np.int64],
+        size: NDArray[np.int64],
+        end_ns: int,
+        *,
+        last: bool,
+    ) -> None:
+        """Put the rows of flows that are due with those of the closed ones."""
+        told_ns = [self._flow_told_ns.get(slot, -FLOWS_EVERY_NS) for slot in slots.tolist()]
+        due = np.flatnonzero(last | (end_ns - np.array(told_ns) >= FLOWS_EVERY_NS))
+        chosen = np.sort(due[np.argsort(-size[due], kind="stable")[:MAX_TOLD_FLOWS]])
+        self._flows_left_out += due.size - chosen.size
+        if chosen.size:
+            self._closed.append(frame[chosen])
+        self._flow_told_ns.update(dict.fromkeys(slots[chosen].tolist(), end_ns))
+
     def snapshot(self) -> dict[str, Any]:
         """Return counters of what was left out because a bound was reached."""
         return {
             "duplicates": self.duplicates.counters,
-            "flows": self.flows.counters,
+            "flows": self.flows.counters | {"open_not_told": self._flows_left_out},
             "queue_pairs": self.queue_pairs.counters,
             "applications": self.applications.counters,
-            "training": self.training.counters,
+            "training": self.transfers.counters,
         }

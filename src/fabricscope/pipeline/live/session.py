@@ -1,7 +1,7 @@
 """One running collector: a feed, a monitor, and who is told what each second brought.
 
 The wiring stands here and can be read from top to bottom: packets are cut at the seconds of their
-own time, analyzed, and each second's samples go to every listener.
+own time and counted (`Watch`), and each second's counts become samples that go to every listener.
 """
 
 import time
@@ -13,13 +13,15 @@ import numpy as np
 import polars as pl
 
 from fabricscope.collectors.decode import decode
+from fabricscope.pipeline.live.counts import SecondCounts
 from fabricscope.pipeline.live.feeds import Batch, Feed
+from fabricscope.pipeline.live.judging import SecondJudge
 from fabricscope.pipeline.live.monitor import Monitor
 from fabricscope.pipeline.live.overload import Overload
 from fabricscope.pipeline.live.ports import SampleSource
 from fabricscope.records import BATCH_ROWS, Packets, allocate_packets, slice_packets
 
-__all__ = ["LiveSession", "Second"]
+__all__ = ["LiveSession", "Second", "Watch"]
 
 SECOND_NS: Final = 1_000_000_000
 WAIT_S: Final = 0.1
@@ -29,26 +31,27 @@ LATE_NS: Final = 300_000_000
 
 @dataclass(frozen=True)
 class Second:
-    """What one second brought. tables: rows by the name of their table."""
+    """What one second brought. tables: rows by the name of their table; judge: what it knows."""
 
     start_ns: int
     end_ns: int
     tables: dict[str, pl.DataFrame]
-    monitor: Monitor
+    judge: SecondJudge
 
 
 @dataclass
-class LiveSession:
-    """Runs a feed through a monitor until it ends or `stop` is called.
+class Watch:
+    """Carries a feed's packets through a monitor and hands on what each second counted.
 
-    sources: what else has a say each second; with one, seconds pass without packets too.
+    idle: whether seconds pass without packets too. poll: called between batches; must not wait.
     """
 
     feed: Feed
     monitor: Monitor
-    listeners: list[Callable[[Second], None]] = field(default_factory=list)
+    hand_on: Callable[[SecondCounts], None]
     overload: Overload = field(default_factory=Overload)
-    sources: list[SampleSource] = field(default_factory=list)
+    idle: bool = False
+    poll: Callable[[], None] = lambda: None
     packets: int = 0
 
     def __post_init__(self) -> None:
@@ -60,20 +63,22 @@ class LiveSession:
         self._tick_s = time.monotonic()
 
     def stop(self) -> None:
-        """End the run after the batch at hand; may be called from a signal handler."""
+        """End the run after what has come already; may be called from a signal handler."""
         self._stopped = True
 
     def run(self) -> None:
         """Carry packets until the end; the last, incomplete second is told too."""
         packets = allocate_packets(BATCH_ROWS)
-        if self.sources:
+        self._tick_s = time.monotonic()
+        if self.idle:
             self._begin(self.feed.now_ns() // SECOND_NS * SECOND_NS)
-        while not self._stopped:
+        while True:
+            if self._stopped:
+                self.feed.stop()
             batch = self.feed.read(packets, WAIT_S)
             if batch is None:
                 break
-            for source in self.sources:
-                source.poll()
+            self.poll()
             began_s = time.monotonic()
             if batch[1].time_ns.size:
                 self._take(batch)
@@ -91,16 +96,19 @@ class LiveSession:
         self.monitor.tap_names = self.feed.tap_names()
         if not self._start_ns:
             self._begin(int(rows.time_ns[0]) // SECOND_NS * SECOND_NS)
-        if self.overload.sampling > 1 and self._batches % self.overload.sampling:
-            self._skip(rows)
-            return
-        decode(view, rows)
+        skipping = self.overload.sampling > 1 and self._batches % self.overload.sampling > 0
+        if not skipping:
+            decode(view, rows)
         while rows.time_ns.size:
             end_ns = self._start_ns + SECOND_NS
             later = np.flatnonzero(rows.time_ns >= end_ns)
             cut = int(later[0]) if later.size else rows.time_ns.size
             if cut:
-                self.monitor.update(view, slice_packets(rows, 0, cut))
+                part = slice_packets(rows, 0, cut)
+                if skipping:
+                    self._skip(part)
+                else:
+                    self.monitor.update(view, part)
             if not later.size:
                 return
             rows = slice_packets(rows, cut, rows.time_ns.size)
@@ -116,23 +124,66 @@ class LiveSession:
 
     def _begin(self, start_ns: int) -> None:
         self._start_ns = start_ns
-        self.monitor.links.begin(start_ns)
+        self.monitor.begin(start_ns)
 
     def _tick(self, end_ns: int, *, last: bool = False) -> None:
-        """Close the second at hand and tell everybody."""
+        """Close the second at hand and hand its counts on."""
         losses = self.feed.losses()
-        tables = self.monitor.tick(self._start_ns, end_ns, losses, last=last)
-        for source in self.sources:
-            for name, frame in source.sample(self._start_ns, end_ns).items():
-                tables[name] = pl.concat([tables[name], frame]) if name in tables else frame
-        second = Second(self._start_ns, end_ns, tables, self.monitor)
+        self.hand_on(self.monitor.collect(self._start_ns, end_ns, losses, last=last))
         self._start_ns = end_ns
         now_s = time.monotonic()
         passed_s = max(now_s - self._tick_s, 1e-3)
-        dropped = sum(lost for lost, _ in losses.values())
+        dropped = sum(lost.dropped for lost in losses.values())
         if self.overload.judge(dropped, min(self._busy_s / passed_s, 1.0)):
             self.monitor.level = self.overload.level
             self.monitor.sampling = self.overload.sampling
         self._busy_s, self._tick_s = 0.0, now_s
+
+
+@dataclass
+class LiveSession:
+    """Runs a feed through a monitor until it ends or `stop` is called.
+
+    sources: what else has a say each second; with one, seconds pass without packets too.
+    """
+
+    feed: Feed
+    monitor: Monitor
+    listeners: list[Callable[[Second], None]] = field(default_factory=list)
+    overload: Overload = field(default_factory=Overload)
+    sources: list[SampleSource] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Prepare the watch and the judge."""
+        options = self.monitor.options
+        self.judge = SecondJudge(options.collector, options.naming)
+        self._watch = Watch(self.feed, self.monitor, self.tell, poll=self._poll)
+
+    @property
+    def packets(self) -> int:
+        """Packets read so far."""
+        return self._watch.packets
+
+    def stop(self) -> None:
+        """End the run after what has come already; may be called from a signal handler."""
+        self._watch.stop()
+
+    def run(self) -> None:
+        """Carry packets until the end; the last, incomplete second is told too."""
+        self._watch.overload = self.overload
+        self._watch.idle = bool(self.sources)
+        self._watch.run()
+
+    def _poll(self) -> None:
+        for source in self.sources:
+            source.poll()
+
+    def tell(self, counts: SecondCounts) -> None:
+        """Judge a second and tell everybody."""
+        tables = self.judge.tables(counts)
+        for source in self.sources:
+            for name, frame in source.sample(counts.start_ns, counts.end_ns).items():
+                tables[name] = pl.concat([tables[name], frame]) if name in tables else frame
+        second = Second(counts.start_ns, counts.end_ns, tables, self.judge)
         for listener in self.listeners:
             listener(second)
