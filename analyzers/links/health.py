@@ -112,6 +112,16 @@ PENALTIES: Final = (
         "Expected in a collective; beside marks or pauses it is the bottleneck.",
     ),
     Penalty(
+        "held_back",
+        1.25,
+        10.0,
+        30,
+        60,
+        True,
+        "carried a collective {value:.1f} times slower than its peers",
+        "Compare the link's rate, errors and shaping with its peers'; its job waits for it.",
+    ),
+    Penalty(
         "latency_deviation",
         6.0,
         60.0,
