@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fabricscope.analyzers.findings.finding import SEVERITIES
 from fabricscope.analyzers.policy.conditions import Network, Range, read_conditions
+from fabricscope.analyzers.policy.defaults import Defaults, read_defaults
 from fabricscope.analyzers.policy.destinations import Destination, read_destination
 from fabricscope.analyzers.policy.maintenance import Maintenance, read_maintenance
 from fabricscope.analyzers.policy.metrics import LIVE_TABLES, RULE_TABLES
@@ -27,7 +28,7 @@ from fabricscope.analyzers.policy.reading import (
 from fabricscope.analyzers.policy.timing import TIMING_KEYS, Timing, read_timing
 from fabricscope.errors import ConfigError
 
-__all__ = ["Defaults", "Rule", "RuleSet", "parse_rules"]
+__all__ = ["Rule", "RuleSet", "parse_rules"]
 
 MAX_RULES: Final = 1_000
 DEFAULT_ALERTS: Final = 1_000
@@ -67,21 +68,13 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Defaults:
-    """What a file says of the built-in rules: those that are `off`, where the others alert."""
-
-    off: tuple[str, ...] = ()
-    alert: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class RuleSet:
     """The rules of one file in their order, and the destinations that they name."""
 
     rules: tuple[Rule, ...]
     destinations: tuple[Destination, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
-    defaults: Defaults = Defaults()
+    defaults: Defaults = field(default_factory=Defaults)
 
 
 def parse_rules(text: str, file: str) -> RuleSet:
@@ -121,7 +114,9 @@ def parse_rules(text: str, file: str) -> RuleSet:
         read_maintenance(entry, Place(file, text, "[[maintenance]]", index))
         for index, entry in enumerate(windows)
     )
-    defaults = _defaults(document.get("defaults", {}), Place(file, text, "[defaults]"), names)
+    built_in, place = document.get("defaults", {}), Place(file, text, "[defaults]")
+    defaults = read_defaults(built_in, place)
+    defaults = replace(defaults, alert=_alert(built_in, place, names))
     return RuleSet(tuple(rules), destinations, maintenance, defaults)
 
 
@@ -141,14 +136,6 @@ def _document(text: str, file: str) -> dict[str, Any]:
             at = Place(file, "\n" * (line - 1) + f"{key} =" if line else text, "")
             raise at.error(key, f"unknown key{near(key, _TOP_KEYS)}")
     return document
-
-
-def _defaults(entry: Any, place: Place, destinations: Collection[str]) -> Defaults:
-    if not isinstance(entry, dict):
-        raise place.error("defaults", "expected a table [defaults]")
-    reject_unknown(entry, ("off", "alert"), place)
-    alert = _alert(entry, place, destinations)
-    return Defaults(read_strings(entry, "off", place), alert)
 
 
 def _alert(

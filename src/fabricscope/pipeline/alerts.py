@@ -19,11 +19,14 @@ __all__ = [
     "ACTIVE",
     "Silence",
     "acknowledge",
+    "acknowledged_in",
     "alert_changes",
     "current_alerts",
     "end_silence",
+    "last_of_collectors",
     "read_silences",
     "silence",
+    "silences_in",
 ]
 
 ACTIVE: Final = ("firing", "acknowledged", "silenced")
@@ -76,19 +79,11 @@ def current_alerts(
     """
     now_ns = time.time_ns() if now_ns is None else now_ns
     changes = alert_changes(store, now_ns - reach_ns, now_ns + 1)
-    silences = _silences_in(changes, now_ns)
-    last = (
-        changes.filter(pl.col("by") == "")
-        .unique(_KEY, keep="last", maintain_order=True)
-        .filter(pl.col("state").is_in(ACTIVE))
-    )
-    said = (
-        changes.filter((pl.col("state") == "acknowledged") & (pl.col("by") != ""))
-        .unique([*_KEY, "since_ns"], keep="last", maintain_order=True)
-        .select(*_KEY, "since_ns", acknowledged="by")
-    )
+    silences = silences_in(changes, now_ns)
+    said = acknowledged_in(changes).select(*_KEY, "since_ns", acknowledged="by")
+    last = last_of_collectors(changes).join(said, on=[*_KEY, "since_ns"], how="left")
     rows = []
-    for row in last.join(said, on=[*_KEY, "since_ns"], how="left").iter_rows(named=True):
+    for row in last.iter_rows(named=True):
         acknowledged = row.pop("acknowledged")
         covering = [s for s in silences if s.covers(row["rule"], row["subject"], now_ns)]
         if covering:
@@ -104,13 +99,27 @@ def current_alerts(
     return found.sort(rank, pl.col("since_ns"), descending=[False, True])
 
 
+def last_of_collectors(changes: pl.DataFrame) -> pl.DataFrame:
+    """Return the last word of each collector about each alert that it says fires."""
+    own = changes.filter(pl.col("by") == "")
+    last = own.unique(_KEY, keep="last", maintain_order=True)
+    return last.filter(pl.col("state").is_in(ACTIVE))
+
+
+def acknowledged_in(changes: pl.DataFrame) -> pl.DataFrame:
+    """Return the last acknowledgement of each alert; `since_ns` says of which time it fired."""
+    said = changes.filter((pl.col("state") == "acknowledged") & (pl.col("by") != ""))
+    return said.unique([*_KEY, "since_ns"], keep="last", maintain_order=True)
+
+
 def read_silences(store: Store, now_ns: int | None = None) -> list[Silence]:
     """Return the silences that hold now, the newest last."""
     now_ns = time.time_ns() if now_ns is None else now_ns
-    return _silences_in(alert_changes(store, now_ns - REACH_NS, now_ns + 1), now_ns)
+    return silences_in(alert_changes(store, now_ns - REACH_NS, now_ns + 1), now_ns)
 
 
-def _silences_in(changes: pl.DataFrame, now_ns: int) -> list[Silence]:
+def silences_in(changes: pl.DataFrame, now_ns: int) -> list[Silence]:
+    """Return the silences among rows of `alerts` that hold at a time, the newest last."""
     said = changes.filter((pl.col("state") == "silenced") & (pl.col("by") != ""))
     last = said.unique(["rule", "subject"], keep="last", maintain_order=True)
     return [

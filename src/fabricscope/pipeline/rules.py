@@ -1,33 +1,28 @@
-"""Rule files read, and alerts carried out of the house: JSON lines, syslog, web servers, snippets.
+"""Rule files read, and what became of a capture: alerts delivered, snippets written.
 
-What the rules match is worked out in `analyzers.policy`. Delivery never raises for a receiver that
-is away: it tries a bounded number of times and counts what was not delivered, with the reason.
+What the rules match is worked out in `analyzers.policy`, one attempt to send is in `sending`.
+Delivery never raises for a receiver that is away: it tries a bounded number of times and counts
+what was not delivered, with the reason. Delivery of a running collector is in `live.outbox`.
 """
 
-import json
-import socket
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
+from fabricscope.analyzers.policy.builtin import with_built_in
 from fabricscope.analyzers.policy.destinations import Destination
 from fabricscope.analyzers.policy.matching import Alert
 from fabricscope.analyzers.policy.rules import RuleSet, parse_rules
 from fabricscope.analyzers.policy.snippets import access_list, nftables
+from fabricscope.analyzers.policy.states import duration_text
+from fabricscope.analyzers.policy.timing import Timing
 from fabricscope.errors import ConfigError
+from fabricscope.pipeline.sending import MAX_PER_REQUEST, Message, Sent, send, to_json
 
 MAX_FILE_BYTES: Final = 1 << 20
-MAX_PER_REQUEST: Final = 500
 RETRY_WAIT_S: Final = 0.2
-SYSLOG_TIMEOUT_S: Final = 2.0
-_SYSLOG_FACILITY: Final = 16  # local0
-_SYSLOG_SEVERITY: Final = {"critical": 2, "warning": 4, "notice": 5, "info": 6}
 _SNIPPETS: Final = {"nftables": ("nft", nftables), "acl": ("acl", access_list)}
 
 
@@ -65,20 +60,47 @@ def load_rules(path: Path) -> RuleSet:
 
 
 def check_rules(path: Path) -> list[str]:
-    """Return a line on each rule of a file, or raise ConfigError; nothing is opened or sent."""
+    """Return a line on each part of a file, or raise ConfigError; nothing is opened or sent."""
     rules = load_rules(path)
     lines = []
     for rule in rules.rules:
         does = [f"tags {', '.join(rule.tags)}"] * bool(rule.tags)
         does += [f"alerts to {', '.join(rule.alert)}"] * bool(rule.alert)
         does += [f"exports {rule.export} (a passive tap cannot block)"] * bool(rule.export)
-        lines.append(f"{rule.name}: matches {rule.table}; {'; '.join(does)}")
+        looks = f"watches {rule.table} live" if rule.timing else f"matches {rule.table}"
+        when = [_when(rule.timing)] if rule.timing else []
+        lines.append(f"{rule.name}: {'; '.join([looks, *when, *does])}")
+    for window in rules.maintenance:
+        what = f"{', '.join(window.rules)} about {', '.join(window.subjects)}"
+        lines.append(f"{window.name}: maintenance; {what} is not sent")
+    built_in = [rule.name for rule in with_built_in(rules).rules[len(rules.rules) :]]
+    lines.append(f"built-in rules of live data that are on: {', '.join(built_in) or 'none'}")
     return lines
+
+
+def _when(timing: Timing) -> str:
+    """Return when a rule fires and is over."""
+    if timing.absent_ns:
+        parts = [f"fires when none came for {duration_text(timing.absent_ns)}"]
+    else:
+        after = f" for {duration_text(timing.hold_ns)}" if timing.hold_ns else ""
+        over = f" over {duration_text(timing.over_ns)}" if timing.over_ns else ""
+        parts = [f"fires when it matches{over}{after}"]
+        rest = f" for {duration_text(timing.clear_for_ns)}" if timing.clear_for_ns else ""
+        limits = ", ".join(timing.clear)
+        parts.append(f"is over when {f'{limits} recovered' if limits else 'it does not'}{rest}")
+    if timing.group_by:
+        parts.append(f"one alert a {', '.join(timing.group_by)}")
+    return "; ".join(parts)
 
 
 def alert_json(alert: Alert) -> str:
     """Return an alert as one line of ASCII JSON; whatever a packet brought is escaped."""
-    record: dict[str, Any] = {
+    return to_json(_record(alert))
+
+
+def _record(alert: Alert) -> dict[str, Any]:
+    return {
         "rule": alert.rule,
         "severity": alert.severity,
         "table": alert.table,
@@ -88,7 +110,6 @@ def alert_json(alert: Alert) -> str:
         "tags": list(alert.tags),
         "values": dict(alert.values),
     }
-    return json.dumps(record, ensure_ascii=True, allow_nan=False, default=str)
 
 
 def deliver(
@@ -104,7 +125,7 @@ def deliver(
         chosen = [alert for alert in alerts if destination.name in alert.destinations]
         count = result.destinations[destination.name] = Delivery()
         if chosen:
-            _SENDERS[destination.type](destination, chosen, count)
+            _send_all(destination, chosen, count)
     for export, (suffix, text_of) in _SNIPPETS.items():
         chosen = [alert for alert in alerts if alert.export == export]
         if chosen and snippet_dir is not None:
@@ -114,92 +135,28 @@ def deliver(
     return result
 
 
-def _write_lines(destination: Destination, alerts: Sequence[Alert], count: Delivery) -> None:
-    lines = "".join(f"{alert_json(alert)}\n" for alert in alerts)
-    try:
-        if destination.target == "-":
-            sys.stdout.write(lines)
-            sys.stdout.flush()
-        else:
-            with open(destination.target, "a", encoding="ascii") as stream:
-                stream.write(lines)
-    except OSError as error:
-        count.failed, count.reason = len(alerts), str(error)
-        return
-    count.delivered = len(alerts)
-
-
-def _send_syslog(destination: Destination, alerts: Sequence[Alert], count: Delivery) -> None:
-    """Send RFC 3164 datagrams to a socket path or over UDP."""
-    target = destination.target
-    try:
-        if target.startswith("/"):
-            sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            address: Any = target
-        else:
-            host, _, port = target.rpartition(":")
-            family, kind, _, _, address = socket.getaddrinfo(
-                host.strip("[]"), int(port), type=socket.SOCK_DGRAM
-            )[0]
-            sender = socket.socket(family, kind)
-    except OSError as error:
-        count.failed, count.reason = len(alerts), str(error)
-        return
-    with sender:
-        sender.settimeout(SYSLOG_TIMEOUT_S)
-        for alert in alerts:
-            priority = 8 * _SYSLOG_FACILITY + _SYSLOG_SEVERITY[alert.severity]
-            message = f"<{priority}>fabricscope: {alert_json(alert)}".encode("ascii")
-            try:
-                sender.sendto(message, address)
-            except OSError as error:
-                # A receiver that is away for one is away for all: waiting for each would hold up.
-                count.failed = len(alerts) - count.delivered
-                count.reason = str(error)
-                return
-            count.delivered += 1
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Alerts go where the file says, not where an answer sends them."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse; urllib then raises the answer as an error."""
-        return None
-
-
-def _post(destination: Destination, alerts: Sequence[Alert], count: Delivery) -> None:
-    """POST the alerts as `{"alerts": [...]}`, in parts; a part that fails ends it."""
-    opener = urllib.request.build_opener(_NoRedirect)
+def _send_all(destination: Destination, alerts: Sequence[Alert], count: Delivery) -> None:
+    """Send alerts in parts; a part that fails ends it."""
     for start in range(0, len(alerts), MAX_PER_REQUEST):
-        part = alerts[start : start + MAX_PER_REQUEST]
-        body = '{"alerts": [' + ", ".join(alert_json(alert) for alert in part) + "]}"
-        request = urllib.request.Request(
-            destination.target,
-            data=body.encode("ascii"),
-            headers={"Content-Type": "application/json", "User-Agent": "fabricscope"},
-        )
-        reason = ""
-        for attempt in range(destination.retries + 1):
-            if attempt:
-                time.sleep(RETRY_WAIT_S * 2 ** (attempt - 1))
-            try:
-                with opener.open(request, timeout=destination.timeout_s) as answer:
-                    answer.read(1)
-                reason = ""
-                break
-            except urllib.error.HTTPError as error:
-                reason = f"HTTP {error.code}"
-                error.close()
-                if 400 <= error.code < 500 and error.code not in (408, 429):
-                    break
-            except (OSError, HTTPException) as error:
-                reason = str(error) or type(error).__name__
-        if reason:
+        part = [
+            Message(alert.severity, _record(alert))
+            for alert in alerts[start : start + MAX_PER_REQUEST]
+        ]
+        sent = _try(destination, part)
+        count.delivered += sent.count
+        if sent.reason:
             count.failed = len(alerts) - count.delivered
-            count.reason = reason
+            count.reason = sent.reason
             return
-        count.delivered += len(part)
 
 
-_SENDERS: Final = {"json": _write_lines, "syslog": _send_syslog, "webhook": _post}
+def _try(destination: Destination, part: Sequence[Message]) -> Sent:
+    """Send one part, to a web server again if that may help."""
+    sent = send(destination, part)
+    retries = destination.retries if destination.type in ("webhook", "alertmanager") else 0
+    for attempt in range(retries):
+        if not sent.reason or sent.final:
+            break
+        time.sleep(RETRY_WAIT_S * 2**attempt)
+        sent = send(destination, part)
+    return sent
