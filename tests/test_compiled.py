@@ -1,8 +1,11 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from fabricscope import compiled
 from fabricscope.compiled import forget_outdated, load_without_compiler
 
 OLD_S, NOW_S, NEW_S = 1_000_000_000, 1_100_000_000, 1_200_000_000
@@ -88,6 +91,95 @@ def test_a_package_that_was_never_compiled_is_no_trouble(tmp_path: Path) -> None
     assert forget_outdated(tmp_path) == 0
 
 
+def test_what_was_looked_at_is_not_looked_at_again(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert forget_outdated(package) == 0
+    forget_outdated.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "_look_at", None)
+        assert forget_outdated(package) == 0
+    forget_outdated.cache_clear()
+    os.utime(package / "records.py", (NEW_S, NEW_S))
+    assert forget_outdated(package) == 2
+    assert _left(package) == [3, 4]
+
+
+def test_kernels_that_come_later_are_looked_at(package: Path) -> None:
+    assert forget_outdated(package) == 0
+    later = package / "analyzers/later"
+    (later / "__pycache__").mkdir(parents=True)
+    (later / "kernels.py").write_text("from fabricscope.errors import FabricscopeError\n")
+    index = later / "__pycache__/kernels.go-1.py311.nbi"
+    index.touch()
+    for time_s, forgotten in ((OLD_S, 0), (NEW_S, 1)):
+        os.utime(package / "errors.py", (time_s, time_s))
+        os.utime(later / "kernels.py", (OLD_S, OLD_S))
+        os.utime(index, (NOW_S, NOW_S)) if index.exists() else None
+        forget_outdated.cache_clear()
+        assert forget_outdated(package) == forgotten
+    assert not index.exists()
+
+
+@pytest.mark.parametrize("text", ["", "x records.py\n", "17 none.py\n", "\xff"])
+def test_a_record_that_says_nothing_is_made_anew(package: Path, text: str) -> None:
+    record = package / "__pycache__/kernels.sources"
+    record.parent.mkdir()
+    record.write_text(text, encoding="latin-1")
+    os.utime(package / "records.py", (NEW_S, NEW_S))
+    assert forget_outdated(package) == 2
+    assert "records.py" in record.read_text(encoding="utf-8")
+    assert list(record.parent.iterdir()) == [record]
+
+
 def test_loading_without_the_compiler_can_be_asked_for_twice() -> None:
     load_without_compiler()
     load_without_compiler()
+
+
+CALLEE = """
+from numba import njit
+@njit(cache=True)
+def twice(x):
+    return 2 * x + OFFSET
+OFFSET = 1
+"""
+CALLER = """
+from numba import njit
+from callee import twice
+@njit(cache=True)
+def follow(x):
+    return twice(x) + 3
+"""
+RUN = """
+from fabricscope.compiled import load_without_compiler
+load_without_compiler()
+import callee, caller
+{first}
+print(caller.follow(5), caller.follow.stats.cache_hits, callee.twice.stats.cache_hits)
+"""
+
+
+def test_kernels_from_the_cache_run_and_are_linked_to_others(tmp_path: Path) -> None:
+    (tmp_path / "callee.py").write_text(CALLEE)
+    (tmp_path / "caller.py").write_text(CALLER)
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "NUMBA_DISABLE_JIT": "0",
+        "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path)),
+    }
+
+    def run(first: str) -> str:
+        code = RUN.format(first=first)
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout  # fmt: skip
+
+    assert run("").split() == ["14", "Counter()", "Counter()"]
+    assert run("").startswith("14 Counter({(int64,): 1})")
+    for index in tmp_path.glob("cache/*/caller.*.nbi"):
+        index.unlink()
+    # The callee comes from the cache twice: called by itself, and linked into what is compiled.
+    linked = run("assert callee.twice(5) == 11")
+    assert linked.startswith("14 Counter() Counter({(int64,): 1})")

@@ -4,6 +4,7 @@ Numba's cache looks at the file of a function alone, not at the files that it ca
 constants from; a kernel whose callee changed would go on running the old code.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -11,45 +12,55 @@ from pathlib import Path
 from typing import Any, Final
 
 _IMPORT: Final = re.compile(r"^from (fabricscope[.\w]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+_RECORD: Final = "kernels.sources"
+"""What the last look found, in the package's `__pycache__`: a line for each folder and each source
+that a kernel depends on, with the time of its last change in ns."""
 
 
 @functools.cache
 def forget_outdated(root: Path | None = None) -> int:
     """Delete cached kernels that are older than a source they depend on; return how many.
 
-    root: the package's folder. Looks once a process. Does nothing when NUMBA_CACHE_DIR puts the
-    cache elsewhere.
+    root: the package's folder. Looks once a process, and closely only when a source changed since
+    the last look. Does nothing when NUMBA_CACHE_DIR puts the cache elsewhere.
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return 0
     package = root or Path(__file__).parent
-    sources, indexes = _files(str(package))
-    if not indexes or max(sources.values()) <= min(indexes.values()):
+    record = package / "__pycache__" / _RECORD
+    if _is_unchanged(record, package):
         return 0
-    known: dict[str, tuple[float, list[str]]] = {}
+    with contextlib.suppress(OSError):
+        record.parent.mkdir(exist_ok=True)  # before folders are dated: it changes one of them
+    changes = {folder: os.stat(package / folder).st_mtime_ns for folder in _folders(package)}
+    sources: dict[str, tuple[str, int, list[str]]] = {}
     forgotten = 0
-    for folder in {Path(path).parent.parent for path in indexes}:
-        newest_s = _newest_s(_module(folder / "kernels.py", package), package, known)
-        for index in folder.glob("__pycache__/kernels.*.nbi"):
-            if index.stat().st_mtime < newest_s:
+    for folder in [one for one in changes if (package / one / "kernels.py").is_file()]:
+        path = package / folder
+        newest_ns = _newest_ns(_module(path / "kernels.py", package), package, sources)
+        for index in path.glob("__pycache__/kernels.*.nbi"):
+            if index.stat().st_mtime_ns < newest_ns:
                 index.unlink(missing_ok=True)
                 forgotten += 1
+    changes.update((path, changed_ns) for path, changed_ns, _ in sources.values() if path)
+    _write_record(record, changes)
     return forgotten
 
 
 def load_without_compiler() -> None:
-    """Let Numba load cached kernels without first setting up its compiler.
+    """Let Numba load cached kernels without setting up its compiler, and only what runs of them.
 
     Before it loads anything Numba registers everything that it can compile, which takes a fifth
     of a second; machine code from the cache needs its run-time library only. A kernel that is not
-    in the cache sets the compiler up by itself. Any other Numba than the one this was written for
-    is left as it is.
+    in the cache sets the compiler up by itself. Beside the machine code lies what others link when
+    they are compiled, which is the greater part and is read only then. Any other Numba than the
+    one this was written for is left as it is.
     """
     import numba
-    from numba.core import caching
+    from numba.core import caching, codegen
     from numba.core.runtime.nrt import rtsys
 
-    if not numba.__version__.startswith("0.68."):
+    if not numba.__version__.startswith("0.68.") or hasattr(codegen.CPUCodeLibrary, "to_link"):
         return
 
     def load_overload(cache: Any, signature: Any, context: Any) -> Any:
@@ -58,33 +69,90 @@ def load_without_compiler() -> None:
             return cache._load_overload(signature, context)
 
     setattr(caching.Cache, "load_overload", load_overload)  # noqa: B010 - mypy forbids the other
+    _load_linkable_late(codegen)
 
 
-def _files(folder: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the times of the sources and of the cached kernels below `folder`."""
-    sources: dict[str, float] = {}
-    indexes: dict[str, float] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(".py"):
-                sources[entry.path] = entry.stat().st_mtime
-            elif entry.name.endswith(".nbi"):
-                indexes[entry.path] = entry.stat().st_mtime
-            elif "." not in entry.name and entry.is_dir():
-                for mine, theirs in zip((sources, indexes), _files(entry.path), strict=True):
-                    mine.update(theirs)
-    return sources, indexes
+def _load_linkable_late(codegen: Any) -> None:
+    """Let a library from the cache read the part that others link when one asks for it."""
+    library = codegen.CPUCodeLibrary
+    jit_library = codegen.JITCodeLibrary
+    read_all = library._unserialize.__func__
+    for_linking = library._get_module_for_linking
+    address_of = jit_library.get_pointer_to_function
+    library.to_link = None
+
+    def unserialize(cls: Any, target: Any, state: Any) -> Any:
+        name, kind, data = state
+        if kind != "object" or not issubclass(cls, jit_library):
+            return read_all(cls, target, state)
+        made = target.create_library(name)
+        made.enable_object_caching()
+        made._set_compiled_object(data[0])
+        made.to_link = data[1]
+        made._finalize_final_module()
+        return made
+
+    def get_module_for_linking(self: Any) -> Any:
+        if self.to_link is not None:
+            self._shared_module = codegen.ll.parse_bitcode(self.to_link)
+            self.to_link = None
+            self._codegen._engine._load_defined_symbols(self._shared_module)
+        return for_linking(self)
+
+    def get_pointer_to_function(self: Any, name: str) -> Any:
+        if self.to_link is not None:  # what is asked of machine code from the cache is in it
+            return self._codegen._engine.get_function_address(name)
+        return address_of(self, name)
+
+    library._unserialize = classmethod(unserialize)
+    library._get_module_for_linking = get_module_for_linking
+    jit_library.get_pointer_to_function = get_pointer_to_function
+
+
+def _is_unchanged(record: Path, package: Path) -> bool:
+    """Tell whether everything of the record is as it was."""
+    try:
+        lines = record.read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            changed_ns, _, name = line.partition(" ")
+            if os.stat(f"{package}/{name}").st_mtime_ns != int(changed_ns):
+                return False
+    except (OSError, ValueError):
+        return False
+    return bool(lines)
+
+
+def _write_record(record: Path, changes: dict[str, int]) -> None:
+    """Write the record whole; a folder that cannot be written to holds no kernels either."""
+    beside = record.with_name(f"{_RECORD}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        lines = "".join(f"{changed_ns} {name}\n" for name, changed_ns in changes.items())
+        beside.write_text(lines, encoding="utf-8")
+        os.replace(beside, record)
+
+
+def _folders(package: Path) -> list[str]:
+    """Return the package's folders, itself as ".", as paths from it."""
+    found = ["."]
+    for folder in found:
+        with os.scandir(package / folder) as entries:
+            found += [
+                os.path.join(folder, entry.name)
+                for entry in entries
+                if "." not in entry.name and entry.name != "__pycache__" and entry.is_dir()
+            ]
+    return found
 
 
 def _module(path: Path, package: Path) -> str:
     return ".".join(("fabricscope", *path.relative_to(package).with_suffix("").parts))
 
 
-def _newest_s(module: str, package: Path, known: dict[str, tuple[float, list[str]]]) -> float:
+def _newest_ns(module: str, package: Path, known: dict[str, tuple[str, int, list[str]]]) -> int:
     """Return the time of the last change of `module` or anything it imports from the package."""
     waiting = [module]
     met: set[str] = set()
-    newest_s = 0.0
+    newest_ns = 0
     while waiting:
         name = waiting.pop()
         if name in met:
@@ -92,18 +160,21 @@ def _newest_s(module: str, package: Path, known: dict[str, tuple[float, list[str
         met.add(name)
         if name not in known:
             known[name] = _look_at(name, package)
-        changed_s, imports = known[name]
-        newest_s = max(newest_s, changed_s)
+        _, changed_ns, imports = known[name]
+        newest_ns = max(newest_ns, changed_ns)
         waiting.extend(imports)
-    return newest_s
+    return newest_ns
 
 
-def _look_at(module: str, package: Path) -> tuple[float, list[str]]:
-    stem = package.joinpath(*module.split(".")[1:])
-    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+def _look_at(module: str, package: Path) -> tuple[str, int, list[str]]:
+    """Return a module's path in the package, its last change and what it imports; "" if none."""
+    stem = "/".join(module.split(".")[1:])
+    for name in (f"{stem}.py", f"{stem}/__init__.py"):
+        path = package / name
         if path.is_file():
-            return path.stat().st_mtime, _imports(path.read_text(encoding="utf-8"))
-    return 0.0, []
+            changed_ns = path.stat().st_mtime_ns
+            return name, changed_ns, _imports(path.read_text(encoding="utf-8"))
+    return "", 0, []
 
 
 def _imports(source: str) -> list[str]:
