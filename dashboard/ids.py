@@ -45,7 +45,23 @@ def time_graph(name: str) -> dict[str, str]:
 class Fabric:
     """The map of the fabric."""
 
+    EMPTY: Final = "fabric-empty"
     BODY: Final = "fabric-body"
+    TILES: Final = "fabric-tiles"
+    MAP: Final = "fabric-map"
+    KEY: Final = "fabric-key"
+    STATE: Final = "fabric-state"
+    """dcc.Store: what `data.map_state` returns, with the key of the map that it belongs to."""
+    DRAWN: Final = "fabric-drawn"
+    DETAIL: Final = "fabric-detail"
+    CHOICE: Final = "fabric-choice"
+    STEP: Final = "fabric-step"
+    MOMENT: Final = "fabric-moment"
+    PLAY: Final = "fabric-play"
+    PLAYER: Final = "fabric-player"
+    WORST: Final = "fabric-worst"
+    ALERTS: Final = "fabric-alerts"
+    STORY: Final = "fabric-story"
 
 
 class Links:

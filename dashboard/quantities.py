@@ -95,3 +95,9 @@ def _three_digits(value: float) -> str:
     text = f"{value:,.{min(digits, 6)}f}"
     whole, _, decimals = text.partition(".")
     return text if decimals.strip("0") else whole
+
+
+def format_clock(time_ns: int) -> str:
+    """Return the time of day of a moment since the epoch, UTC."""
+    seconds = time_ns // 10**9 % 86_400
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -32,11 +32,13 @@ _ABOVE_MEDIAN: Final = 0.49
 class Latencies(NamedTuple):
     """How durations are spread over time.
 
-    edges_us: of the logarithmic bins; shares: (bins, times), of each interval's values; p50_us and
-    p99_us: by time, weighted median of the medians and the largest 99th percentile.
+    interval_ns: what a time stands for; edges_us: of the logarithmic bins; shares: (bins, times),
+    of each interval's values; p50_us and p99_us: by time, weighted median of the medians and the
+    largest 99th percentile.
     """
 
     times_ns: list[int]
+    interval_ns: int
     edges_us: list[float]
     shares: NDArray[np.float64]
     p50_us: list[float]
@@ -156,6 +158,7 @@ def spread_latencies(rows: pl.DataFrame, name: str, step_ns: int) -> Latencies |
     edges = [10 ** ((low + bin_) / BINS_A_DECADE) for bin_ in range(high - low + 1)]
     return Latencies(
         [start + place * width_ns for place in range(count)],
+        width_ns,
         edges,
         shares,
         _by_time(columns, count, values[:, 0], weight),

@@ -9,9 +9,10 @@ from fabricscope.dashboard.view import View
 from fabricscope.schemas import MAX_ROWS, SECOND_NS
 from fabricscope.store import Store
 
-__all__ = ["interval_ns", "of_collector", "read_samples"]
+__all__ = ["affordable_start", "interval_ns", "of_collector", "read_samples"]
 
 _LOOK_NS: Final = 5 * SECOND_NS
+_MINUTE_NS: Final = 60 * SECOND_NS
 _FILL: Final = 0.8
 _FEWEST_POINTS: Final = 12
 
@@ -37,6 +38,19 @@ def read_samples(
         where=where,
         max_points=max(min(points, affordable), _FEWEST_POINTS),
     )
+
+
+def affordable_start(store: Store, view: View, table: str) -> int:
+    """Return from when on the events of `table` in the view fit into one answer, ns.
+
+    As many as in the last minute of the view are taken to come in all of it.
+    """
+    latest = store.query(
+        table, view.end_ns - _MINUTE_NS, view.end_ns, columns=["time_ns"], where=of_collector(view)
+    )
+    if not latest.height:
+        return view.start_ns
+    return max(view.start_ns, view.end_ns - int(_FILL * MAX_ROWS / latest.height * _MINUTE_NS))
 
 
 def of_collector(view: View) -> pl.Expr | None:

@@ -1,7 +1,6 @@
 """How long messages or acknowledgements took, over time: a heat map with median and tail."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -26,8 +25,8 @@ def draw_latencies(
     if latencies is None:
         return empty_figure(f"No {quantity.lower()} was measured in this time range.")
     edges = [edge / 1e6 for edge in latencies.edges_us]
-    middles = [(low * high) ** 0.5 for low, high in pairwise(edges)]
     times = as_times(latencies.times_ns)
+    ends = as_times([latencies.times_ns[-1] + latencies.interval_ns])
     figure = new_figure(
         height=_HEIGHT_PX,
         hovermode="closest",
@@ -42,11 +41,12 @@ def draw_latencies(
     cells = np.where(latencies.shares > 0, latencies.shares, np.nan)
     figure.add_heatmap(
         z=[[None if np.isnan(value) else float(value) for value in row] for row in cells],
-        x=times, y=middles, coloraxis="coloraxis", hoverongaps=False,
+        x=[*times, *ends], y=edges, coloraxis="coloraxis", hoverongaps=False,
         hovertemplate="%{x|%H:%M:%S}: %{z:.1%} took about %{y:.2~s}s<extra></extra>",
     )  # fmt: skip
-    _add_line(figure, times, latencies.p50_us, "median", ORANGE)
-    _add_line(figure, times, latencies.p99_us, "largest p99", VERMILION)
+    middles = as_times([time + latencies.interval_ns // 2 for time in latencies.times_ns])
+    _add_line(figure, middles, latencies.p50_us, "median", ORANGE)
+    _add_line(figure, middles, latencies.p99_us, "largest p99", VERMILION)
     ticks = [tick for tick in _TICKS_S if edges[0] / 10 <= tick <= edges[-1] * 10]
     figure.update_yaxes(
         type="log", title_text=f"{quantity} (log scale)", tickvals=ticks,

@@ -30,6 +30,7 @@ def draw_traffic_matrix(matrix: Mapping[str, Any]) -> go.Figure:
         hovermode="closest",
         coloraxis={
             "cmin": 0,
+            "cmax": most / factor,
             "colorbar": {"title": {"text": unit, "side": "right"}, "thickness": 12},
         },
     )

@@ -30,7 +30,7 @@ def quantity(field: str, title: str, kind: str, **more: Any) -> dict[str, Any]:
     assert kind in _FORMATS, kind
     return {
         "field": field, "headerName": title, "type": "rightAligned",
-        "filter": "agNumberColumnFilter", "cellClass": "number",
+        "filter": "agNumberColumnFilter", "cellClass": "number ag-right-aligned-cell",
         "valueFormatter": {"function": f"fabricscope.{kind}(params.value)"}, **more,
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from fabricscope.dashboard.figures.latency_map import draw_latencies
 from fabricscope.dashboard.figures.live_strips import Strip, draw_strips
 from fabricscope.dashboard.figures.matrix import draw_traffic_matrix
 from fabricscope.dashboard.figures.palette import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILION
-from fabricscope.dashboard.pages.graphs import graph
+from fabricscope.dashboard.pages.graphs import graph, placed
 from fabricscope.dashboard.pages.grids import grid, quantity, state, text
 from fabricscope.dashboard.pages.page import Page
 from fabricscope.dashboard.pages.refresh import due_view
@@ -91,11 +91,11 @@ def _layout(site: Site, view: View) -> Component:
                         ],
                         className="grid-2",
                     ),
-                    panel("Loss and congestion", graph(named(ids.Rdma.EVENTS)),
+                    panel("Loss and congestion", graph(named(ids.Rdma.EVENTS), 380),
                           note="drag to zoom the whole page"),
                     html.Div(
                         [
-                            panel("Payload, host to host", graph(ids.Rdma.MATRIX)),
+                            panel("Payload, host to host", graph(ids.Rdma.MATRIX, 350)),
                             panel(
                                 "Stalled and failed transfers",
                                 html.Div(id=ids.Rdma.STALLED_NOTE, className="quiet"),
@@ -164,10 +164,10 @@ def _draw(site: Site, view: View) -> Sequence[object]:
         picture.total > 0,
         picture.total == 0,
         tiles(_tiles(picture, view)),
-        draw_latencies(picture.messages, "Completion time", start, end),
-        draw_latencies(picture.round_trips, "Round trip", start, end),
-        draw_strips(events["time_ns"].to_list(), strips, picture.interval_ns, start, end),
-        draw_traffic_matrix(picture.matrix),
+        placed(draw_latencies(picture.messages, "Completion time", start, end)),
+        placed(draw_latencies(picture.round_trips, "Round trip", start, end)),
+        placed(draw_strips(events["time_ns"].to_list(), strips, picture.interval_ns, start, end)),
+        placed(draw_traffic_matrix(picture.matrix)),
         f"{stalled:,} of {picture.total:,} directions stand still with data unanswered, or ended "
         "with an error." if stalled else "None: every transfer goes on or has ended well.",
         _rows(picture.stalled),

@@ -3,7 +3,7 @@
 import pytest
 
 from fabricscope.dashboard import quantities
-from fabricscope.dashboard.quantities import UNKNOWN
+from fabricscope.dashboard.quantities import UNKNOWN, format_clock
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,8 @@ def test_a_ratio_without_a_whole_is_unknown(part: int, whole: int, expected: str
 def test_counts_are_written_in_full() -> None:
     assert quantities.format_count(1_234_567) == "1,234,567"
     assert quantities.format_count(None) == UNKNOWN
+
+
+def test_clock_is_the_time_of_day() -> None:
+    assert format_clock(1_800_000_000 * 10**9 + 999) == "08:00:00"
+    assert format_clock((23 * 3600 + 59 * 60 + 59) * 10**9) == "23:59:59"

@@ -136,6 +136,7 @@ class LiveTraining:
 
     def _job_row(self, job: dict[str, Any], now_ns: int) -> dict[str, Any]:
         reads, written = job["dataset_reads"] or {}, job["checkpoints"] or []
+        step_ms = job["step_ms"] or {}
         return {
             "time_ns": now_ns,
             "collector": self._collector,
@@ -144,8 +145,8 @@ class LiveTraining:
             "transport": job["transport"],
             "window_s": WINDOW_NS / 1e9,
             "steps": job["steps"],
-            "step_ms_p50": job["step_ms"]["p50"],
-            "step_ms_p99": job["step_ms"]["p99"],
+            "step_ms_p50": step_ms.get("p50"),
+            "step_ms_p99": step_ms.get("p99"),
             "step_bytes": job["step_bytes"],
             "communication_share": job["communication_share"],
             "parallelism": job["parallelism"],

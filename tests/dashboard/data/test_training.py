@@ -1,0 +1,77 @@
+"""Live jobs: iterations made into the collectives of the reports, storage, taps."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+from live_jobs import RANKS, SLOW, START_NS, VIEW, iteration, store_of
+
+from fabricscope.dashboard.data.training import read_jobs, read_storage, read_taps
+from fabricscope.schemas import schema_of
+from fabricscope.store import DeltaStore
+
+
+def test_iterations_of_nearly_one_size_are_one_collective(tmp_path: Path) -> None:
+    held = json.dumps(SLOW)
+    store = store_of(
+        tmp_path, iteration(0), iteration(1, size=(1 << 20) + 500, straggler=held),
+        iteration(2, size=1 << 24),
+    )  # fmt: skip
+    (job,) = read_jobs(store, VIEW)
+    assert (job.key, job.held) == ("one/10.0.0.1+2", 1)
+    small, large = sorted(job.job.collectives, key=lambda one: one["message_bytes"])
+    assert small["iterations"] == 2
+    assert small["straggler"] == SLOW
+    assert large["iterations"] == 1
+    assert large["straggler"] is None
+    assert job.job.ranks == RANKS
+    assert sorted(job.iterations["collective"].unique()) == [0, 1]
+    for place, one in enumerate(job.job.collectives):
+        rows = job.iterations.filter(pl.col("collective") == place)
+        assert one["iteration_spans"] == list(zip(rows["time_ns"], rows["end_ns"], strict=True))
+
+
+def test_the_job_that_is_held_back_comes_first(tmp_path: Path) -> None:
+    store = store_of(
+        tmp_path, iteration(0, job="a+2", straggler=json.dumps(SLOW)), iteration(30, job="b+2")
+    )
+    assert [job.name for job in read_jobs(store, VIEW)] == ["a+2", "b+2"]
+    assert [job.job.number for job in read_jobs(store, VIEW)] == [1, 2]
+
+
+def test_the_last_sample_tells_of_steps_and_diagnosis(tmp_path: Path) -> None:
+    store = store_of(tmp_path, iteration(0))
+    row = dict.fromkeys(schema_of("job_samples"))
+    rows = [
+        {**row, "time_ns": START_NS + second, "collector": "one", "job": "10.0.0.1+2",
+         "ranks": RANKS, "steps": second, "diagnosis": json.dumps("Rank 2 is slow.")}
+        for second in (1, 2)
+    ]  # fmt: skip
+    store.append("job_samples", pl.DataFrame(rows, schema=schema_of("job_samples")))
+    (job,) = read_jobs(store, VIEW)
+    assert job.job.entry["steps"] == 2
+    assert job.job.entry["diagnosis"] == "Rank 2 is slow."
+
+
+def test_storage_is_what_the_ranks_did_alone(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+    row = {"time_ns": START_NS, "collector": "one", "application": "http", "packets": 1, "flows": 1}
+    rows = [
+        {**row, "src": src, "behaviour": behaviour, "bytes": size}
+        for src, behaviour, size in (
+            (RANKS[0], "dataset_read", 100), (RANKS[1], "dataset_read", 20),
+            (RANKS[1], "checkpoint_write", 7), ("10.9.9.9", "dataset_read", 5),
+            (RANKS[2], "bulk", 3),
+        )
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows).select(list(schema_of("application_samples")))
+    store.append("application_samples", frame)
+    found = read_storage(store, VIEW, tuple(RANKS))
+    assert found is not None
+    assert found.bytes == {"dataset_read": [120], "checkpoint_write": [7]}
+    assert read_storage(store, VIEW, ("10.1.1.1",)) is None
+
+
+def test_nothing_is_nothing(tmp_path: Path) -> None:
+    assert read_jobs(DeltaStore(tmp_path), VIEW) == []
+    assert read_taps(DeltaStore(tmp_path), VIEW) == []
