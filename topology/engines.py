@@ -16,6 +16,7 @@ from fabricscope.topology.convergence import Convergence, find_convergence
 from fabricscope.topology.experiment import Experiment
 from fabricscope.topology.failures import Failure
 from fabricscope.topology.flow_level.engine import FlowOptions, FlowRun
+from fabricscope.topology.flow_level.ring_engine import run_rings
 from fabricscope.topology.hybrid import run_hybrid
 from fabricscope.topology.measuring import Ran, measure
 from fabricscope.topology.packet_level.engine import PacketOutcome, run_packets
@@ -32,7 +33,6 @@ __all__ = [
     "Answers",
     "answer",
     "choose_engine",
-    "count_packets",
     "draw",
     "flow_options",
     "follow_packets",
@@ -77,17 +77,13 @@ def choose_engine(experiment: Experiment) -> str:
     if scenario.engine != "auto":
         return scenario.engine
     runs = scenario.repetitions * (1 + len(scenario.recovery))
-    if count_packets(experiment) * runs <= PACKET_BUDGET:
+    if experiment.rings:
+        return "flow"
+    if experiment.count_packets() * runs <= PACKET_BUDGET:
         return "packet"
-    if experiment.failures and len(experiment.transfers.source) <= HYBRID_TRANSFERS:
+    if experiment.failures and experiment.transfer_count <= HYBRID_TRANSFERS:
         return "hybrid"
     return "flow"
-
-
-def count_packets(experiment: Experiment) -> int:
-    """Return the data packets that the workload sends when nothing is lost."""
-    mtu = experiment.scenario.nic.mtu_bytes
-    return int((-(-experiment.transfers.size_bytes // mtu)).sum())
 
 
 def flow_options(
@@ -198,6 +194,12 @@ def _find_traffic(experiment: Experiment, chance: Chance, failure: Failure) -> T
 
 def _run_flow(experiment: Experiment, chance: Chance, answers: Answers) -> Ran:
     options = flow_options(experiment.scenario.nic, chance.seed, _windows(answers))
+    if experiment.rings:
+        whole = run_rings(
+            experiment.fabric, experiment.routes, chance.balancing, experiment.rings,
+            answers.failures, answers.plans, options,
+        )  # fmt: skip
+        return Ran(whole, experiment.transfers, np.empty(0, np.bool_), whole.finish_ns)
     run = FlowRun(
         experiment.fabric, experiment.routes, chance.balancing, experiment.transfers,
         answers.plans, options,

@@ -82,13 +82,13 @@ class _Outages:
         }
         self.start_ns = situation.failure.start_ns
         self.withdrawn: dict[int, int] = {}
-        self.excluded: dict[int, dict[tuple[int, int], int]] = {}
+        self.excluded: dict[int, dict[int, dict[int, int]]] = {}
         for (device, channel, group), times in find_exclusions(changes).items():
             number = self.table.number(tuple(times))
             if group == ALL_GROUPS:
                 self.withdrawn[channel] = number
             else:
-                self.excluded.setdefault(device, {})[channel, group] = number
+                self.excluded.setdefault(device, {}).setdefault(channel, {})[group] = number
         traffic = situation.traffic
         self.carried = {
             int(channel): traffic.packets_per_ns[place] > 0
@@ -108,7 +108,7 @@ class _Outages:
         for channel in (*self.dead, *self.withdrawn):
             self.watch(channel)
         for device, told in self.excluded.items():
-            self.watched.setdefault(device, set()).update(channel for channel, _ in told)
+            self.watched.setdefault(device, set()).update(told)
         farthest = int(
             np.max(self.routes.distance, where=self.routes.distance < _UNREACHABLE, initial=0)
         )
@@ -168,9 +168,12 @@ class _Outages:
             groups = groups[level[groups]]
             if channel in self.carried:
                 groups = groups[self.carried[channel][groups]]
+            told_of = excluded.get(channel, {})
+            if not (dead or gone):
+                groups = self.concerned(peer, groups, told_of)
             below = self.look_below(peer, groups)
             for group, bad, hopeless, lost, role in zip(groups.tolist(), *below, strict=True):
-                told = excluded.get((channel, group), 0)
+                told = told_of.get(group, 0)
                 if not (dead or gone or bad or told):
                     continue
                 parts.setdefault(group, []).extend((dead, bad, hopeless, gone, told))
@@ -182,6 +185,16 @@ class _Outages:
             found = self.combine(members, tuple(key))
             if any(found):
                 self.mark(device, group, found, shares[group] / members, roles[group])
+
+    def concerned(
+        self, peer: int, groups: NDArray[np.int64], told_of: dict[int, int]
+    ) -> NDArray[np.int64]:
+        """Return those of `groups` that the next switch cannot reach, or that were told of."""
+        concerned = np.zeros(self.routes.distance.shape[0], np.bool_)
+        concerned[list(told_of)] = True
+        if peer in self.bad:
+            concerned |= self.bad[peer] > 0
+        return groups[concerned[groups]]
 
     def look_below(
         self, peer: int, groups: NDArray[np.int64]

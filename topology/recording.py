@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fabricscope.errors import ConfigError, FabricError
-from fabricscope.topology.engines import answer, count_packets, draw, follow_packets
+from fabricscope.topology.engines import answer, draw, follow_packets
 from fabricscope.topology.experiment import Experiment
 from fabricscope.topology.packet_level.mirror import write_capture
 from fabricscope.topology.packet_level.parameters import PacketOptions
@@ -26,7 +26,7 @@ def record(experiment: Experiment, path: str) -> dict[str, Any]:
     taps = experiment.taps or both
     if not taps:
         raise FabricError("--capture needs a mirror port: name a link with --tap")
-    packets = count_packets(experiment)
+    packets = experiment.count_packets()
     if packets > MOST_PACKETS:
         raise FabricError(
             f"--capture follows every packet, and the workload sends {packets:,}: more than "

@@ -7,7 +7,8 @@ import numpy as np
 
 from fabricscope.topology.engines import draw, flow_options
 from fabricscope.topology.experiment import Experiment
-from fabricscope.topology.flow_level.engine import FlowRun
+from fabricscope.topology.flow_level.engine import run_flows
+from fabricscope.topology.flow_level.ring_engine import run_rings
 from fabricscope.topology.routing.balancing import assign_hashes, pair_ends
 from fabricscope.topology.routing.routes import RouteState, find_paths
 
@@ -47,15 +48,15 @@ def _on_balance(experiment: Experiment, document: dict[str, Any]) -> list[str]:
         return []
     chance = draw(experiment, 0)
     even = replace(chance.balancing, kind="spray", queue_pairs=1)
-    run = FlowRun(
-        experiment.fabric, experiment.routes, even, transfers, (),
-        flow_options(experiment.scenario.nic),
-    )  # fmt: skip
-    run.play((), ())
-    ideal_us = run.outcome().makespan_ns / 1e3
+    options = flow_options(experiment.scenario.nic)
+    where = (experiment.fabric, experiment.routes, even)
+    if experiment.rings:
+        ideal_us = run_rings(*where, experiment.rings, options=options).makespan_ns / 1e3
+    else:
+        ideal_us = run_flows(*where, transfers, options=options).makespan_ns / 1e3
     if not base_us > NOTABLE * ideal_us:
         return []
-    sources, destinations = pair_ends(transfers)
+    sources, destinations = experiment.rings.ends if experiment.rings else pair_ends(transfers)
     hashes = assign_hashes(
         experiment.fabric, experiment.routes, chance.balancing, sources, destinations
     )

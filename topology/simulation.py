@@ -161,7 +161,6 @@ def _describe_scenario(experiment: Experiment) -> dict[str, Any]:
 
 def _describe_workload(experiment: Experiment, baselines: Sequence[Measured]) -> dict[str, Any]:
     jobs = experiment.jobs
-    transfers = experiment.transfers
     first = jobs[0]
     ends = [_first_iteration_ns(run) for run in baselines]
     known = [end for end in ends if end is not None]
@@ -179,8 +178,8 @@ def _describe_workload(experiment: Experiment, baselines: Sequence[Measured]) ->
             for job in jobs[:1000]
         ],
         "jobs_total": len(jobs),
-        "transfers": len(transfers.source),
-        "bytes": int(transfers.size_bytes.sum()),
+        "transfers": experiment.transfer_count,
+        "bytes": experiment.payload_bytes,
         "baseline_us": summarise(
             [None if run.makespan_ns is None else run.makespan_ns / 1e3 for run in baselines]
         ),

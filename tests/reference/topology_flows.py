@@ -1,7 +1,8 @@
 """Slow and obvious twins of the flow-level engine: fair shares, a run, a ring."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 
 Path = dict[int, float]
 """Channels of a flow with the share of its rate that each one carries."""
@@ -69,11 +70,25 @@ def run(transfers, paths, latency_ns, capacity) -> list[float]:
     return arrival
 
 
-def ring_end(steps: int, send_ns: Sequence[float], latency_ns: Sequence[float]) -> float:
-    """Return when the last rank of a ring has what it waits for; times of one chunk a rank."""
+def ring_end(
+    steps: int,
+    send_ns: Sequence[float],
+    latency_ns: Sequence[float],
+    missed: Mapping[int, Set[int]] = MappingProxyType({}),
+    again_ns: float = 0.0,
+) -> float:
+    """Return when the last rank of a ring has what it waits for; times of one chunk a rank.
+
+    missed: by rank, before which steps its last chunk is found to have lost its end, which takes
+    again_ns from when the next one could begin; unless that one stands behind it already.
+    """
     ranks = len(send_ns)
     end = [0.0] * ranks
     for step in range(steps):
+        for rank, when in missed.items():
+            came_ns = end[rank - 1] + latency_ns[rank - 1]
+            if step in when and came_ns > end[rank]:
+                end[rank] = came_ns + again_ns
         came = [end[rank - 1] + latency_ns[rank - 1] if step else 0.0 for rank in range(ranks)]
         end = [max(end[rank], came[rank]) + send_ns[rank] for rank in range(ranks)]
     return max(end[rank] + latency_ns[rank] for rank in range(ranks))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fabricscope.topology.engines import choose_engine, count_packets, run_once
+from fabricscope.topology.engines import choose_engine, run_once
 from fabricscope.topology.experiment import Experiment, prepare
 from fabricscope.topology.scenario_file import Source, build_scenario
 
@@ -48,4 +48,4 @@ def test_few_packets_are_simulated_one_by_one_and_many_are_not() -> None:
 
 def test_packets_are_counted_by_message() -> None:
     experiment = experiment_of(workload="incast:4097B:ranks=3")
-    assert count_packets(experiment) == 4
+    assert experiment.count_packets() == 4

@@ -88,3 +88,19 @@ def test_a_workload_waits_for_the_ends_of_another() -> None:
     assert followers == [[barrier], [barrier], [], [], [2, 3]]
     assert np.allclose(transfers.delay_ns, [5000, 5000, 0, 0, 0])
     assert [job.name for job in experiment.jobs] == ["a", "b"]
+
+
+def test_rings_with_too_many_transfers_are_kept_as_a_rule() -> None:
+    small = experiment_of(workload="allreduce:ring:1MiB:iterations=3")
+    large = experiment_of(workload="allreduce:ring:1MiB:iterations=200000")
+    assert small.rings is None
+    assert large.rings is not None
+    for name in ("transfer_count", "payload_bytes"):
+        each = getattr(small, name) / 3
+        assert getattr(large, name) == each * 200_000
+    assert large.count_packets() == small.count_packets() / 3 * 200_000
+    with pytest.raises(FabricError, match=r"^case.toml: engine: 4,800,000 transfers are too many"):
+        experiment_of(workload="allreduce:ring:1MiB:iterations=200000", engine="packet")
+    with pytest.raises(FabricError, match="more than the 20,000,000"):
+        experiment_of(workload="allreduce:ring:1MiB:iterations=1000000:jobs=21:ranks=2",
+                      fabric="leaf-spine:2x2x64@100G")  # fmt: skip

@@ -204,12 +204,16 @@ class Paths:
     def _attachments(self) -> NDArray[np.int32]:
         """Return a number for each endpoint: the same for those on the same usable switches."""
         routes = self.routes
-        numbers: dict[tuple[int, ...], int] = {}
+        devices = self.fabric.endpoints
+        begin, end = routes.uplink_start[devices], routes.uplink_start[devices + 1]
+        keys = np.zeros(len(devices), np.int64)
+        for place in range(int((end - begin).max(initial=0))):
+            up = routes.uplinks[np.minimum(begin + place, len(routes.uplinks) - 1)]
+            usable = (begin + place < end) & (self.state.withdrawn[up] == 0)
+            last = np.where(usable, routes.target[up], -1)
+            keys = np.unique(keys * (len(routes.row) + 1) + last + 1, return_inverse=True)[1]
         result = np.full(len(routes.row), -1, np.int32)
-        for device in self.fabric.endpoints.tolist():
-            up = routes.uplinks[routes.uplink_start[device] : routes.uplink_start[device + 1]]
-            key = tuple(routes.target[up[self.state.withdrawn[up] == 0]].tolist())
-            result[device] = numbers.setdefault(key, len(numbers))
+        result[devices] = keys
         return result
 
 

@@ -9,6 +9,7 @@ paths, one flow a link), and tells the pace on others.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fabricscope.errors import FabricError
 from fabricscope.topology.fabric import Fabric
@@ -42,7 +43,9 @@ class _Epochs:
         self.latency_ns: list[Floats] = []
         self.reach_ns: list[Floats] = []
         self.nets: list[Network] = []
+        self.used: list[NDArray[np.bool_]] = []
         self.loss: list[Floats] = []
+        self.share: list[Floats] = []
 
     def add(self, begin_ns: float) -> None:
         """Begin an epoch with the paths as they are now."""
@@ -78,12 +81,17 @@ class _Epochs:
         if self.latency_ns:
             latency_ns = np.where(hops[:, 0] >= 0, latency_ns, self.latency_ns[-1])
         self.loss.append(np.where(bad == 1, 0.0, rate * loss))
+        self.share.append(np.where(bad == 1, 0.0, loss))
         rate *= self._progress(rate, loss, latency_ns)
         self.bounds_ns.append(begin_ns)
         self.rate.append(rate)
         self.latency_ns.append(latency_ns)
         self.reach_ns.append(np.where(bad == 1, np.where(sprayed, latency_ns / 2, reach_ns), 0.0))
         self.nets.append(net)
+        used = np.zeros(len(net.capacity) + 1, np.bool_)
+        used[net.entries] = True
+        used[net.class_channels] = True
+        self.used.append(used[:-1])
 
     def _progress(self, rate: Floats, loss: Floats, latency_ns: Floats) -> Floats:
         """Return the share of the sent bytes that count; see `kernels._set_rate`."""
@@ -97,17 +105,21 @@ class _Epochs:
 
     def concerns(self, change: RouteChange) -> bool:
         """Return whether a flow uses the channel of `change` for its group, now or at first."""
-        for net in (self.nets[0], self.nets[-1]):
-            flows = (net.entries == change.channel).any(axis=1)
-            if len(net.class_start) > 1:
-                begin, end = net.channel_start[change.channel : change.channel + 2]
-                flows |= np.isin(net.class_of, net.channel_classes[begin:end])
-            group = self.paths.routes.group[self.paths.destination]
-            if change.group != ALL_GROUPS:
-                flows &= group == change.group
-            if flows.any():
-                return True
-        return False
+        return any(
+            use[change.channel] and self._meets(net, change)
+            for net, use in ((self.nets[0], self.used[0]), (self.nets[-1], self.used[-1]))
+        )
+
+    def _meets(self, net: Network, change: RouteChange) -> bool:
+        begin, end = net.channel_start[change.channel : change.channel + 2]
+        kinds = net.channel_classes[begin:end]
+        group = self.paths.routes.group[self.paths.destination]
+        flows = np.arange(len(group))
+        if change.group != ALL_GROUPS:
+            flows = np.flatnonzero(group == change.group)
+        if (net.entries[flows] == change.channel).any():
+            return True
+        return bool(len(kinds) and np.isin(net.class_of[flows], kinds).any())
 
 
 def run_rings(
@@ -126,8 +138,7 @@ def run_rings(
     """
     options = options or FlowOptions()
     jobs, ranks = rings.members.shape
-    source = rings.members.ravel()
-    destination = np.roll(rings.members, -1, axis=1).ravel()
+    source, destination = rings.ends
     hashes = assign_hashes(fabric, routes, balancing, source, destination)
     paths = Paths(
         fabric,
@@ -160,12 +171,19 @@ def run_rings(
         np.array(epochs.latency_ns),
         np.array(epochs.reach_ns),
         step_ns,
+        np.array(epochs.share),
     )
-    rule = (rings.steps, rings.iterations, float(rings.chunk_bytes), float(rings.compute_ns))
+    rule = (
+        rings.steps, rings.iterations, float(rings.chunk_bytes), float(rings.compute_ns),
+        float(rings.start_ns),
+    )  # fmt: skip
     settings = make_settings(options, relabel_ns, -1.0, False)
+    lossy = np.flatnonzero((arrays[-1] > 0).any(axis=0))
     for job in range(jobs):
+        begin = job * ranks
+        own = lossy[(lossy >= begin) & (lossy < begin + ranks)] - begin
         kernels.run_ring(
-            rule, job * ranks, ranks, arrays, settings, ends_ns[job], sent, recovered, totals
+            rule, begin, ranks, arrays, settings, own, ends_ns[job], sent, recovered, totals
         )
     return _outcome(rings, epochs, failures, plans, ends_ns, sent, recovered, totals)
 

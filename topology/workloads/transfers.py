@@ -32,3 +32,12 @@ class Transfers(NamedTuple):
     iteration: NDArray[np.int32]
     phase: NDArray[np.int32]
     operation: NDArray[np.int16]
+
+    @staticmethod
+    def none() -> "Transfers":
+        """Return a workload without transfers."""
+        ints, longs, shorts = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int16)
+        return Transfers(
+            ints, ints, longs, ints, ints, np.zeros(1, np.int64), ints, np.zeros(0), shorts, ints,
+            ints, shorts,
+        )  # fmt: skip
