@@ -60,6 +60,7 @@ class Fabric:
     PLAY: Final = "fabric-play"
     PLAYER: Final = "fabric-player"
     WORST: Final = "fabric-worst"
+    BUSIEST: Final = "fabric-busiest"
     ALERTS: Final = "fabric-alerts"
     STORY: Final = "fabric-story"
 
