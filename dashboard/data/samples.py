@@ -45,9 +45,7 @@ def affordable_start(store: Store, view: View, table: str) -> int:
 
     As many as in the last minute of the view are taken to come in all of it.
     """
-    latest = store.query(
-        table, view.end_ns - _MINUTE_NS, view.end_ns, columns=["time_ns"], where=of_collector(view)
-    )
+    latest = store.query(table, view.end_ns - _MINUTE_NS, view.end_ns, columns=["time_ns"])
     if not latest.height:
         return view.start_ns
     return max(view.start_ns, view.end_ns - int(_FILL * MAX_ROWS / latest.height * _MINUTE_NS))

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from fabricscope.dashboard.figures.drawing import (
     decimate,
     empty_figure,
+    escape_label,
     has_values,
     new_figure,
     style,
@@ -102,7 +103,7 @@ def draw_rates(
     for name, color, values in seen:
         xs, ys = decimate(times_ns, [value * 8 / seconds / factor for value in values])
         figure.add_scatter(
-            x=as_times(xs.tolist()), y=ys, name=name, mode="lines", stackgroup="rate",
+            x=as_times(xs.tolist()), y=ys, name=escape_label(name), mode="lines", stackgroup="rate",
             line={"color": color, "width": 1, "shape": "hv"},
             hovertemplate=f"%{{y:,.3~g}} {unit}",
         )  # fmt: skip
