@@ -1,7 +1,5 @@
 """Points in real servers: InfluxDB 1.6.7 and VictoriaMetrics, stopped and killed in between."""
 
-import datetime
-import ipaddress
 import itertools
 import os
 import random
@@ -10,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from examples.points import SECOND_NS, START_S, numbered
 from servers import DatabaseServer, InfluxServer, VictoriaServer
 
 from fabricscope.errors import StoreError
@@ -25,8 +24,6 @@ from fabricscope.schemas import declared, schema_of
 from fabricscope.store import DeltaStore, fold, open_store
 
 pytestmark = pytest.mark.server
-SECOND_NS = 1_000_000_000
-START_S = 1_760_000_000
 AWAY_S = float(os.environ.get("FABRICSCOPE_AWAY_S", "4"))
 """How long a server is away in the middle of a stream, and of how many points."""
 STREAM_POINTS = int(os.environ.get("FABRICSCOPE_STREAM_POINTS", "20000"))
@@ -188,21 +185,6 @@ def test_one_subject_is_found_whatever_its_name(influx: InfluxServer, tmp_path: 
             assert folded.to_dicts() == [{"link": name, "score": row["score"]}]
 
 
-def numbered(start: int, rows: int) -> pl.DataFrame:
-    """Return tap samples of ten taps whose `packets` count up, so that each can be told apart."""
-    number = np.arange(start, start + rows)
-    frame = pl.DataFrame(
-        {
-            "time_ns": (START_S + number // 10) * SECOND_NS,
-            "collector": ["stream"] * rows,
-            "tap": [f"tap{k % 10}" for k in number],
-            "packets": number,
-        }
-    )
-    zeros = [pl.lit(0).alias(c) for c in schema_of("tap_samples") if c not in frame.columns]
-    return frame.with_columns(zeros)
-
-
 def stream_through(
     server: DatabaseServer, store: InfluxStore, points: int, number: signal.Signals
 ) -> None:
@@ -274,7 +256,7 @@ def test_victoriametrics_restarted_in_a_stream_has_every_point_once(tmp_path: Pa
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from test_influx_servers import numbered
+from examples.points import numbered
 from fabricscope.store import open_store
 start = int(sys.argv[3])
 with open_store(sys.argv[1]) as store:
@@ -320,36 +302,6 @@ def test_our_own_death_loses_nothing_that_was_kept(tmp_path: Path, repository: P
         server.stop()
 
 
-def test_wrong_credentials_and_databases_are_one_sentence(tmp_path: Path) -> None:
-    server = InfluxServer(tmp_path / "server", auth=True)
-    server.start()
-    server.prepare()
-    host = f"127.0.0.1:{server.port}"
-    try:
-        for user, database, sentence in (
-            ("", "fabric", "refuses the credentials (unable to parse authentication"),
-            ("anna:wrong@", "fabric", "refuses the credentials (authorization failed); check"),
-            ("anna:tall%3A%20tree@", "none", 'has no database none (database not found: "none")'),
-        ):
-            with pytest.raises(StoreError) as found:
-                open_store(f"influx://{user}{host}/{database}?spool={tmp_path}/spool").__enter__()
-            assert sentence in str(found.value)
-            assert "\n" not in str(found.value)
-        good = f"influx://anna:tall%3A%20tree@{host}/fabric?spool={tmp_path}/spool"
-        with open_store(good) as store:
-            store.append("tap_samples", numbered(0, 10))
-            assert store.query("tap_samples", 0, 10**19).height == 10
-        # The password is changed while the collector runs: nothing is lost, and it is said.
-        with open_store(good) as store:
-            server.ask("SET PASSWORD FOR anna = 'other'")
-            store.append("tap_samples", numbered(10, 10))
-            assert "refuses the credentials" in store.problem
-            assert isinstance(store, InfluxStore)
-            assert store.waiting_points == 10
-    finally:
-        server.stop()
-
-
 def test_points_that_are_never_taken_are_counted_and_hold_nobody_up(
     influx: InfluxServer, tmp_path: Path
 ) -> None:
@@ -366,54 +318,6 @@ def test_points_that_are_never_taken_are_counted_and_hold_nobody_up(
         assert isinstance(store, InfluxStore)
         assert (store.refused_points, store.sent_points) == (15, 25)
         assert store.query("tap_samples", 0, 10**19).height == 25
-
-
-@pytest.fixture
-def certificate() -> Callable[[Path], Path]:
-    """Return what writes a self-signed certificate for 127.0.0.1 into a folder."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    def write(root: Path) -> Path:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-        now = datetime.datetime.now(datetime.UTC)
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        signed = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        (root / "server.pem").write_bytes(signed.public_bytes(pem))
-        plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        (root / "server.key").write_bytes(key.private_bytes(pem, *plain))
-        return root / "server.pem"
-
-    return write
-
-
-def test_tls_trusts_only_who_it_was_told_to(
-    tmp_path: Path, certificate: Callable[[Path], Path]
-) -> None:
-    server = InfluxServer(tmp_path / "server", tls=True)
-    pem = certificate(server.root)
-    server.session.verify = str(pem)
-    server.start()
-    server.prepare()
-    secure = server.store(tmp_path / "spool").replace("influx:", "influxs:")
-    try:
-        with open_store(f"{secure}&ca={pem}") as store:
-            store.append("tap_samples", numbered(0, 10))
-            assert store.query("tap_samples", 0, 10**19).height == 10
-        with open_store(secure) as store:
-            assert "is not trusted; name the file of the authority" in store.problem
-    finally:
-        server.stop()
 
 
 def test_a_directory_and_a_database_answer_alike(influx: InfluxServer, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from examples.analysis import address
+from examples.rows import address
 from examples.training import training_document, tree_document
 
 from fabricscope.dashboard import training

@@ -4,7 +4,8 @@ import copy
 import random
 from typing import Any
 
-from examples.analysis import HOSTILE, RANKS, START_NS, address, ring_document
+from examples.analysis import HOSTILE, ring_document
+from examples.rows import RANKS, START_NS, address
 
 ITERATIONS = 20
 PERIOD_NS = 118_000_000

@@ -1,7 +1,8 @@
 """Iterations over time, a row a rank."""
 
 import pytest
-from examples.analysis import HOSTILE, START_NS, address
+from examples.analysis import HOSTILE
+from examples.rows import START_NS, address
 from examples.training import hostile_training_document, training_document
 
 from fabricscope.dashboard.figures import gantt

@@ -1,7 +1,8 @@
 """The graph of ranks."""
 
 import pytest
-from examples.analysis import HOSTILE, address
+from examples.analysis import HOSTILE
+from examples.rows import address
 from examples.training import hostile_training_document, training_document, tree_document
 
 from fabricscope.dashboard.figures import ranks
