@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.flows import layout
-from fabricscope.analyzers.flows.kernels import assign_flows, close_silent, make_room, recycle
+from fabricscope.analyzers.flows.kernels import assign_flows
 from fabricscope.analyzers.flows.layout import (
     COUNTERS,
     CURSOR_CLOSED,
@@ -24,6 +24,7 @@ from fabricscope.analyzers.flows.layout import (
     SKETCH_BUCKETS,
     FlowState,
 )
+from fabricscope.analyzers.flows.slots.kernels import close_silent, make_room, recycle
 from fabricscope.analyzers.sketch.quantiles import percentile
 from fabricscope.analyzers.timeline.fold import TIMELINE_BINS
 from fabricscope.records import PROTOCOLS, Packets

@@ -247,6 +247,43 @@ def _log_first(state, kind, seen):
     log_event(state, kind, seen, seen.slot, 0, 0, seen.psn, 1, -1, -1)
 
 
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+def _is_its_own(known, packets, i, flow):
+    """Return whether the queue pair that a flow used last is that of packet `i`."""
+    return (
+        known.dest_qp == packets.dest_qp[i]
+        and known.source_qp == 0
+        and known.flow == flow
+        and known.src_lo == packets.src_lo[i]
+        and known.dst_lo == packets.dst_lo[i]
+        and known.src_hi == packets.src_hi[i]
+        and known.dst_hi == packets.dst_hi[i]
+    )
+
+
+@njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+def _on_acknowledge(state, qps, trackers, qp, seen):
+    """Let an ACK or NAK complete what the other direction has sent, where that is known."""
+    other_slot = np.int64(qp.paired)
+    if other_slot < 0 or seen.aeth >> np.uint32(29) != 0:
+        _on_unpaired_acknowledge(state, qp, seen)
+        return
+    other = qps[other_slot]
+    far = psn_distance(seen.psn, trackers[2 * other_slot].next)
+    if far > PAIR_DISTANCE or far < -PAIR_DISTANCE:
+        # A number that the other direction never had: the connection was made anew.
+        qp.paired = -1
+        other.paired = -1
+        _on_unpaired_acknowledge(state, qp, seen)
+        return
+    other.acked_any = 1
+    other.acks += 1
+    other.last_acked = seen.psn
+    complete(other, state.queue, state.queue_free, state.cursor, seen.psn, seen.time_ns)
+    if trackers[2 * other_slot].holes > 0:
+        settle_holes(state, other, other_slot, trackers[2 * other_slot], seen.psn, seen)
+
+
 @njit(cache=True, nogil=True, _nrt=False)
 def follow_queue_pairs(state, packets, flow, side, queue_pair):
     """Advance the queue pairs by one batch in time order.
@@ -272,18 +309,8 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
         slot = np.int64(-1)
         if flow[i] >= 0 and packets.source_qp[i] == 0:
             slot = np.int64(hints[2 * flow[i] + np.int64(side[i])]) - 1
-            if slot >= 0:
-                known = qps[slot]
-                if (
-                    known.dest_qp != packets.dest_qp[i]
-                    or known.source_qp != 0
-                    or known.flow != flow[i]
-                    or known.src_lo != packets.src_lo[i]
-                    or known.dst_lo != packets.dst_lo[i]
-                    or known.src_hi != packets.src_hi[i]
-                    or known.dst_hi != packets.dst_hi[i]
-                ):
-                    slot = np.int64(-1)
+            if slot >= 0 and not _is_its_own(qps[slot], packets, i, flow[i]):
+                slot = np.int64(-1)
         if slot < 0:
             slot = find_queue_pair(state, packets, i, flow[i], np.int64(side[i]))
             if slot < 0:
@@ -322,24 +349,7 @@ def follow_queue_pairs(state, packets, flow, side, queue_pair):
                 continue
             qp.acks_sent += 1
             seen.aeth = packets.aeth[i]
-            other_slot = np.int64(qp.paired)
-            if other_slot < 0 or packets.aeth[i] >> np.uint32(29) != 0:
-                _on_unpaired_acknowledge(state, qp, seen)
-                continue
-            other = qps[other_slot]
-            far = psn_distance(seen.psn, trackers[2 * other_slot].next)
-            if far > PAIR_DISTANCE or far < -PAIR_DISTANCE:
-                # A number that the other direction never had: the connection was made anew.
-                qp.paired = -1
-                other.paired = -1
-                _on_unpaired_acknowledge(state, qp, seen)
-                continue
-            other.acked_any = 1
-            other.acks += 1
-            other.last_acked = seen.psn
-            complete(other, queue, free, cursor, seen.psn, now)
-            if trackers[2 * other_slot].holes > 0:
-                settle_holes(state, other, other_slot, trackers[2 * other_slot], seen.psn, seen)
+            _on_acknowledge(state, qps, trackers, qp, seen)
             continue
         if packets.ecn[i] != 0:
             qp.ecn_capable += 1

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from fabricscope.analyzers.flows.kernels import mix, tunnel_key_of
+from fabricscope.analyzers.flows.identity.kernels import mix, tunnel_key_of
 from fabricscope.analyzers.rdma.layout import (
     CURSOR_SLOTS,
     NO_MESSAGE,

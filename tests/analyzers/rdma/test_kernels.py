@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fabricscope.analyzers.flows import FlowTable
-from fabricscope.analyzers.flows.kernels import tunnel_key_of
+from fabricscope.analyzers.flows.identity.kernels import tunnel_key_of
 from fabricscope.analyzers.rdma import layout
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.analyzers.sketch.quantiles import percentile

@@ -1,0 +1,1 @@
+"""What makes two packets of one flow; kernels only."""

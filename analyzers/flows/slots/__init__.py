@@ -1,0 +1,1 @@
+"""The table's slots: taken, closed and given back; kernels only."""
