@@ -39,10 +39,10 @@ class Panel(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """One row of a list of bars: its number, its share as text and as 0..100 of the width."""
+    """One row of a list of bars: its packets, its share as text and as 0..100 of the width."""
 
     name: str
-    count: int
+    packets: int
     share: str
     width: float
 
