@@ -8,6 +8,7 @@ import pytest
 FOLDERS = ("analyzers", "collectors", "dashboard", "topology", "src/fabricscope")
 
 _BY_TABLE = "runs inside the queue-pair table, which tests/analyzers/rdma compares with its twin"
+_BY_FLOW_TABLE = "runs inside the flow table, which tests/analyzers/flows compares with its twin"
 _BY_ENGINE = "runs inside the DPI engine, which tests/analyzers/dpi tests"
 _BY_TRUTH = "tests/test_truth_faults.py checks what it finds against generated truth"
 _BY_PACKETS = "runs inside the packet engine, which tests/topology compares with its slow twin"
@@ -57,6 +58,7 @@ EXCEPTIONS: dict[str, str] = {
         ),
         _BY_TABLE,
     ),
+    "analyzers/flows/slots/kernels.py": _BY_FLOW_TABLE,
     "analyzers/rdma/management.py": _BY_TRUTH,
     "analyzers/rdma/results.py": _BY_TRUTH,
     "analyzers/findings/connections.py": _BY_TRUTH,
