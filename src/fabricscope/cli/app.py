@@ -215,11 +215,26 @@ register_dashboard(app)
 
 
 @app.command()
-def demo() -> None:
-    """Analyze the captures that come with the project."""
-    from fabricscope.cli.demo import run
+def demo(
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="TCP port of the site, on this host only.")
+    ] = 8050,
+    duration: Annotated[
+        float, typer.Option(metavar="S", help="End after so many seconds; 0: never.")
+    ] = 0.0,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Analyze the captures in the terminal instead.")
+    ] = False,
+) -> None:
+    """Run a whole system on the traffic that comes with the project, and show it in a browser."""
+    if terminal:
+        from fabricscope.cli.demo import run
 
-    raise typer.Exit(run())
+        raise typer.Exit(run())
+    from fabricscope.cli.demo_system import DemoRequest
+    from fabricscope.cli.demo_system import run as run_system
+
+    run_system(DemoRequest(port, duration))
 
 
 def main() -> None:

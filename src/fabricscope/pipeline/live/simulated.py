@@ -14,15 +14,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fabricscope.collectors.ports import PortInterval
+from fabricscope.pipeline.live.naming import Naming
 from fabricscope.pipeline.live.ports import port_samples
 from fabricscope.schemas import schema_of
 from fabricscope.topology.engines import Answers, answer, draw, flow_options
 from fabricscope.topology.experiment import Experiment, prepare
-from fabricscope.topology.fabric import ENDPOINT_KINDS
 from fabricscope.topology.flow_level.engine import FlowRun
 from fabricscope.topology.flow_level.timeline import moments_of
 from fabricscope.topology.scenario import Scenario
 from fabricscope.topology.scenario_file import Source
+from fabricscope.topology.workloads.spec import job_ranks
 
 __all__ = ["Episode", "SimulatedFabric", "Training"]
 
@@ -89,7 +90,10 @@ class SimulatedFabric:
         self._recovery = recovery
         self._seed = seed
         self._second = 0
-        self.fabric = self._prepare(()).fabric
+        healthy = self._prepare(())
+        self.fabric = healthy.fabric
+        (ranks,) = job_ranks(self.fabric, healthy.scenario.workload[0].specify(seed))
+        self._ranks = [self.fabric.devices[rank].name for rank in ranks.tolist()]
         for episode in self._story:
             self._prepare((self._specify(episode, episode.begin_s),))
         tier = np.array([device.tier for device in self.fabric.devices])
@@ -189,7 +193,7 @@ class SimulatedFabric:
             )
             for channel in range(len(total))
         ]
-        frame = port_samples(start_ns, self._collector, "simulated", intervals, {})
+        frame = port_samples(start_ns, self._collector, "simulated", intervals, Naming())
         burst = sent.max(axis=0) * 8 / (fabric.channels.rate * BURST_NS)
         return frame.with_columns(burst=pl.Series(burst))
 
@@ -247,8 +251,7 @@ class SimulatedFabric:
             return pl.DataFrame()
         training = self._training
         begins = np.concatenate(([0.0], ends[:-1])) + training.compute_ns
-        devices = self.fabric.devices
-        ranks = [device.name for device in devices if device.kind in ENDPOINT_KINDS]
+        ranks = self._ranks
         algbw = training.size_bytes * 8 / (ends - begins)
         columns: dict[str, Any] = {
             "time_ns": (start_ns + begins).astype(np.int64),

@@ -1,0 +1,216 @@
+"""`fabricscope demo`: a whole system on one host - collectors, a store, and the site over them.
+
+Three collectors write to one store: a simulated fabric, generated RDMA traffic, and recorded jobs.
+They run in processes of their own, as collectors of a real fabric do.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from fabricscope.errors import ConfigError
+
+__all__ = ["DemoRequest", "run"]
+
+CHECKOUT: Final = Path(__file__).resolve().parents[3]
+FABRIC: Final = "leaf-spine:5x4x4@400G"
+SIMULATED: Final = "leaf-spine:3x4x4@400G"
+"""Its first three leaves; the hosts of the other two are those of the captures."""
+HISTORY_S: Final = 120
+"""Seconds of the simulated fabric's past that are there at the start."""
+KEEP_NS: Final = 6 * 3_600 * 1_000_000_000
+
+GENERATED: Final = {f"10.0.0.{k + 1}": f"host{12 + k}-leaf3" for k in range(4)}
+RECORDED: Final = {f"10.77.0.{10 + k}": f"host{16 + k}-leaf4" for k in range(4)}
+GENERATED_GBPS: Final = 100.0
+RECORDED_GBPS: Final = 25.0
+
+
+@dataclass(frozen=True)
+class DemoRequest:
+    """What the command line asked for."""
+
+    port: int = 8050
+    duration_s: float = 0.0
+
+
+def run(request: DemoRequest) -> None:
+    """Serve until interrupted. Raises ConfigError without the shipped captures."""
+    from fabricscope.cli.dashboard import DashboardRequest
+    from fabricscope.cli.dashboard import run as serve
+
+    folder = _prepare_folder()
+    _announce_compilation()
+    if request.duration_s > 0:
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        signal.setitimer(signal.ITIMER_REAL, request.duration_s)
+    typer.echo(
+        "Three collectors fill one store: a simulated fabric, generated RDMA traffic, and recorded "
+        "PyTorch jobs. All pages have something to show after about 15 s.",
+        err=True,
+    )
+    with _collectors(str(folder / "store")):
+        serve(
+            DashboardRequest(
+                store=str(folder / "store"),
+                topology=FABRIC,
+                captures=str(folder / "captures"),
+                port=request.port,
+            )
+        )
+
+
+def _prepare_folder() -> Path:
+    """Return the demo's own folder with an empty store and copies of the shipped captures."""
+    shipped = CHECKOUT / "pcaps"
+    if not (shipped / "recorded").is_dir():
+        raise ConfigError(
+            f"The demo's captures are not at {shipped}: run it in a checkout of the repository "
+            "(make run), or use 'fabricscope live' and 'fabricscope dashboard' on a fabric of "
+            "your own."
+        )
+    build = CHECKOUT / "build"
+    folder = (build if os.access(build if build.exists() else CHECKOUT, os.W_OK) else Path()) / (
+        "demo"
+    )
+    try:
+        shutil.rmtree(folder / "store", ignore_errors=True)
+        (folder / "captures").mkdir(parents=True, exist_ok=True)
+        for capture in (*shipped.glob("*.pcap*"), *(shipped / "recorded").glob("*.pcap.gz")):
+            recorded = "recorded-" if capture.parent.name == "recorded" else ""
+            shutil.copyfile(capture, folder / "captures" / f"{recorded}{capture.name}")
+    except OSError as error:
+        raise ConfigError(
+            f"The demo needs a folder it may write to, and {folder} is none: {error.strerror}; "
+            "run it from another folder."
+        ) from error
+    return folder
+
+
+def _announce_compilation() -> None:
+    from fabricscope.pipeline.compilation import kernels_are_compiled
+
+    if not kernels_are_compiled():
+        typer.echo(
+            "fabricscope: compiling the kernels for this machine, once; the pages fill up a minute "
+            "or two later than they do from then on",
+            err=True,
+        )
+
+
+@contextmanager
+def _collectors(store: str) -> Iterator[None]:
+    """Run the collectors beside; they end with this process, however it ends."""
+    context = multiprocessing.get_context("spawn")
+    works: dict[str, Callable[[str], None]] = {
+        "fabric": simulate_fabric,
+        "rdma": play_generated,
+        "jobs": play_recorded,
+    }
+    children = [
+        context.Process(target=_work, args=(work, store, os.getpid()), name=name, daemon=True)
+        for name, work in works.items()
+    ]
+    for child in children:
+        child.start()
+    try:
+        yield
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join(5)
+
+
+def _work(work: Callable[[str], None], store: str, parent: int) -> None:
+    """Run one collector in its process; Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.nice(5)
+    work(store)
+
+
+def simulate_fabric(store: str) -> None:
+    """Collect from the simulated fabric, whose last two minutes are there at once."""
+    import polars as pl
+
+    from fabricscope.pipeline.live.simulated import Episode, SimulatedFabric
+    from fabricscope.store import open_store
+
+    story = (
+        Episode(5, 15, "leaf2-spine1"),
+        Episode(30, 60, "leaf1-spine2", ":loss={share:.3f}e-4", power_db=6.0),
+        Episode(75, 90, "host5-leaf1", ":rate=25%"),
+    )
+    fabric = SimulatedFabric(SIMULATED, "fabric", story, turn_s=HISTORY_S)
+    second_ns = 1_000_000_000
+    now_ns = time.time_ns() // second_ns * second_ns
+    past: dict[str, list[pl.DataFrame]] = {}
+    for begin_ns in range(now_ns - HISTORY_S * second_ns, now_ns, second_ns):
+        for table, frame in fabric.sample(begin_ns, begin_ns + second_ns).items():
+            past.setdefault(table, []).append(frame)
+    for table, frames in past.items():
+        open_store(store).append(table, pl.concat(frames))
+    _watch(store, "fabric", None, {}, fabric)
+
+
+def play_generated(store: str) -> None:
+    """Collect from generated RDMA traffic: healthy, with a slow rank, with loss, congested."""
+    from fabricscope.pipeline.live.playlist import PlaylistFeed
+
+    recipes = [
+        str(CHECKOUT / "pcaps" / "recipes" / f"demo-{name}.toml")
+        for name in ("slow-rank", "loss", "congestion", "healthy")
+    ]
+    rates = dict.fromkeys(GENERATED.values(), GENERATED_GBPS)
+    with PlaylistFeed(recipes, "leaf3 mirror", seed=time.time_ns() % 100_000) as feed:
+        _watch(store, "rdma", feed, {"hosts": GENERATED, "rates": rates}, None)
+
+
+def play_recorded(store: str) -> None:
+    """Collect from the recorded jobs: a slow link, training with checkpoints, a slow rank."""
+    from fabricscope.pipeline.live.playlist import PlaylistFeed
+
+    captures = [
+        str(CHECKOUT / "pcaps" / "recorded" / f"{name}.pcap.gz")
+        for name in ("slow-link", "training", "straggler")
+    ]
+    rates = dict.fromkeys(RECORDED.values(), RECORDED_GBPS)
+    with PlaylistFeed(captures, "leaf4 mirror") as feed:
+        _watch(store, "jobs", feed, {"hosts": RECORDED, "rates": rates}, None)
+
+
+def _watch(store: str, collector: str, feed: Any, names: dict[str, Any], source: Any) -> None:
+    """Run a collector as `fabricscope live` does, until the process is ended."""
+    from fabricscope.pipeline.live.feeds import SilentFeed
+    from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
+    from fabricscope.pipeline.live.naming import Naming
+    from fabricscope.pipeline.live.session import LiveSession, Second
+    from fabricscope.recorder import Recorder, Retention
+    from fabricscope.store import open_store
+
+    feed = feed or SilentFeed()
+    monitor = Monitor(MonitorOptions(collector=collector, naming=Naming(**names)))
+    session = LiveSession(feed, monitor)
+    session.sources += [source] if source else []
+    signal.signal(signal.SIGTERM, lambda *_: session.stop())
+    with open_store(store) as opened:
+        recorder = Recorder(opened, collector, Retention(keep_ns=KEEP_NS), clock=feed.now_ns)
+
+        def keep(second: Second) -> None:
+            for table, frame in second.tables.items():
+                recorder.append(table, frame)
+
+        session.listeners.append(keep)
+        recorder.start()
+        session.run()
+        recorder.stop()
