@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ CHECKOUT: Final = Path(__file__).resolve().parents[3]
 FABRIC: Final = "leaf-spine:5x4x4@400G"
 SIMULATED: Final = "leaf-spine:3x4x4@400G"
 """Its first three leaves; the hosts of the other two are those of the captures."""
+COMPILATION_S: Final = 300
+"""Longest wait of one collector for another's compilation; then it compiles for itself."""
 HISTORY_S: Final = 120
 """Seconds of the simulated fabric's past that are there at the start."""
 KEEP_NS: Final = 6 * 3_600 * 1_000_000_000
@@ -172,8 +175,23 @@ def play_generated(store: str) -> None:
         for name in ("slow-rank", "loss", "congestion", "healthy")
     ]
     rates = dict.fromkeys(GENERATED.values(), GENERATED_GBPS)
+    _let_others_compile(recipes[0])
     with PlaylistFeed(recipes, "leaf3 mirror", seed=time.time_ns() % 100_000) as feed:
         _watch(store, "rdma", feed, {"hosts": GENERATED, "rates": rates}, None)
+
+
+def _let_others_compile(recipe: str) -> None:
+    """On a first run, compile the generator while the collector of jobs compiles the analyzers."""
+    from fabricscope.collectors.synthetic import generate
+    from fabricscope.pipeline.compilation import kernels_are_compiled
+
+    if kernels_are_compiled():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        generate(recipe, str(Path(folder) / "first.pcap"))
+    deadline_s = time.monotonic() + COMPILATION_S
+    while not kernels_are_compiled() and time.monotonic() < deadline_s:
+        time.sleep(1)
 
 
 def play_recorded(store: str) -> None:
