@@ -48,6 +48,9 @@ def create_app(store: Store, fabric: Fabric | None, config: SiteConfig) -> Dash:
     shell.register(app, site)
     for page in PAGES:
         page.register(app, site)
+    # Else Dash looks for its files at the first request for /, and any other page, asked for before
+    # it, comes without them: a permalink after the server's start, say.
+    app._setup_server()
     _protect(app, server, config)
     return app
 

@@ -89,7 +89,7 @@ def _draw_times(histogram: Mapping[str, Any], quantity: str, things: str) -> go.
         if value_us:
             _mark(figure, value_us / 1e6, f"{name} {format_microseconds(value_us)}", height)
     style(figure, hovermode="closest")
-    ticks = _time_ticks(seconds[0], seconds[-1])
+    ticks = time_ticks(seconds[0], seconds[-1])
     figure.update_xaxes(
         title_text=f"{quantity} (log scale)",
         type="log",
@@ -127,7 +127,7 @@ def _mark(figure: go.Figure, x: float, text: str, height: float) -> None:
     )
 
 
-def _time_ticks(low: float, high: float) -> list[float]:
+def time_ticks(low: float, high: float) -> list[float]:
     """Return 1-2-5 steps between two times in seconds, or whole decades if those are many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1,)):

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from fabricscope.dashboard.data.rdma import Latencies
+from fabricscope.dashboard.figures.distributions import time_ticks
 from fabricscope.dashboard.figures.drawing import empty_figure, new_figure
 from fabricscope.dashboard.figures.live_strips import as_times, time_axis
 from fabricscope.dashboard.figures.palette import ORANGE, VERMILION
@@ -15,7 +16,6 @@ from fabricscope.dashboard.quantities import format_duration
 __all__ = ["draw_latencies"]
 
 _HEIGHT_PX: Final = 280
-_TICKS_S: Final = tuple(10.0**exponent for exponent in range(-9, 4))
 
 
 def draw_latencies(
@@ -47,7 +47,7 @@ def draw_latencies(
     middles = as_times([time + latencies.interval_ns // 2 for time in latencies.times_ns])
     _add_line(figure, middles, latencies.p50_us, "median", ORANGE)
     _add_line(figure, middles, latencies.p99_us, "largest p99", VERMILION)
-    ticks = [tick for tick in _TICKS_S if edges[0] / 10 <= tick <= edges[-1] * 10]
+    ticks = time_ticks(edges[0], edges[-1])
     figure.update_yaxes(
         type="log", title_text=f"{quantity} (log scale)", tickvals=ticks,
         ticktext=[format_duration(tick) for tick in ticks],
