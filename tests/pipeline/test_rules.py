@@ -20,13 +20,13 @@ from fabricscope.analyzers.policy.matching import Alert
 from fabricscope.analyzers.policy.rules import RuleSet
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.rules import (
-    MAX_FILE_BYTES,
     alert_json,
     check_rules,
     deliver,
     load_rules,
 )
 from fabricscope.pipeline.sending import MAX_PER_REQUEST
+from fabricscope.pipeline.text_files import MAX_FILE_BYTES
 
 NASTY = 'dns"}\n{"rule": "forged"} \x00 \x1b[2J \u2028 é'
 VALUES = {"src": "10.0.0.1", "dst": "10.0.0.2", "src_port": 1, "dst_port": 2, "protocol": "udp",

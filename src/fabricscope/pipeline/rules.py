@@ -18,10 +18,9 @@ from fabricscope.analyzers.policy.rules import RuleSet, parse_rules
 from fabricscope.analyzers.policy.snippets import access_list, nftables
 from fabricscope.analyzers.policy.states import duration_text
 from fabricscope.analyzers.policy.timing import Timing
-from fabricscope.errors import ConfigError
 from fabricscope.pipeline.sending import MAX_PER_REQUEST, Message, Sent, send, to_json
+from fabricscope.pipeline.text_files import read_text_file
 
-MAX_FILE_BYTES: Final = 1 << 20
 RETRY_WAIT_S: Final = 0.2
 _SNIPPETS: Final = {"nftables": ("nft", nftables), "acl": ("acl", access_list)}
 
@@ -45,18 +44,7 @@ class Deliveries:
 
 def load_rules(path: Path) -> RuleSet:
     """Return the rules of a file. Raises ConfigError with file, line, key and reason."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes; split it")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
-    return parse_rules(text, str(path))
+    return parse_rules(read_text_file(path), str(path))
 
 
 def check_rules(path: Path) -> list[str]:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from fabricscope.analyzers.dpi.tables import CompiledSignatures
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.signature_cache import SignatureFile, cache_key, read_cache, write_cache
+from fabricscope.pipeline.text_files import read_text_file
 
 if TYPE_CHECKING:
     from fabricscope.analyzers.dpi.signatures import Signature
 
-MAX_FILE_BYTES: Final = 1 << 20
 MAX_FILES: Final = 256
 
 
@@ -85,18 +85,4 @@ def _read_directory(directory: Path) -> list[SignatureFile]:
         raise ConfigError(f"{directory} holds no *.toml file; put signature files there")
     if len(paths) > MAX_FILES:
         raise ConfigError(f"{directory} holds more than {MAX_FILES} signature files")
-    return [(str(path), _read_file(path)) for path in paths]
-
-
-def _read_file(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes; split it")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
+    return [(str(path), read_text_file(path)) for path in paths]
