@@ -7,7 +7,6 @@ caller and are filled from row `state[ROW]` on; `layout` (what the file header s
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from fabricscope.collectors.capture.erf.kernels import erf_time_ns, unwrap_erf
 from fabricscope.collectors.capture.layout import (
@@ -48,14 +47,15 @@ from fabricscope.collectors.capture.layout import (
     UNREADABLE_RECORDS,
     WIRE_BYTES,
 )
+from fabricscope.collectors.capture.read.columns import (
+    Bytes,
+    Lengths,
+    Numbers,
+    Offsets,
+    State,
+    Times,
+)
 from fabricscope.collectors.capture.read.kernels import load_u16, load_u32
-
-Bytes = NDArray[np.uint8]
-Times = NDArray[np.int64]
-Offsets = NDArray[np.int64]
-Lengths = NDArray[np.uint32]
-Numbers = NDArray[np.uint16]
-State = NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
