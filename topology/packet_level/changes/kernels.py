@@ -16,17 +16,10 @@ from fabricscope.topology.packet_level.queues.kernels import (
     retime,
 )
 from fabricscope.topology.packet_level.recovery.kernels import (
+    ACT_DETECT,
     new_routes,
     plan_action,
 )
-
-ACT_DETECT = 0
-ACT_WITHDRAW = 1
-ACT_TELL = 2
-ACT_LEARN = 3
-ACT_ENTER = 4
-ACT_ADVERTISE = 5
-"""A port's state is known, is acted on, is told; a notice is acted on; an entry, an advert."""
 
 
 @njit(cache=True, nogil=True, _nrt=False)
