@@ -56,6 +56,6 @@ def test_sizes_are_in_bytes() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(1e-6, 5e-6), (1e-7, 10.0), (3e-6, 4e-6)])
 def test_ticks_are_few_and_inside(low: float, high: float) -> None:
-    ticks = distributions._time_ticks(low, high)
+    ticks = distributions.time_ticks(low, high)
     assert len(ticks) <= distributions.TICKS_LIMIT
     assert all(low <= tick <= high for tick in ticks)
