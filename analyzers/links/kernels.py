@@ -21,10 +21,16 @@ _MARKED = 3
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def is_station(hi, lo):
-    """Return whether an address is one host's: neither a group's, nor all hosts', nor none."""
+def is_station(hi, lo, rdma):
+    """Return whether an address is one host's: neither a group's, nor all hosts', nor none.
+
+    A link-local address is a second one of a host that is known by another; RoCE v1 and InfiniBand
+    ports may have no other.
+    """
     if hi >> np.uint64(56) == np.uint64(0xFF):
         return False
+    if hi >> np.uint64(54) == np.uint64(0xFE80 >> 6):
+        return rdma
     if hi != np.uint64(0):
         return True
     if lo >> np.uint64(32) == np.uint64(0xFFFF):
@@ -35,12 +41,12 @@ def is_station(hi, lo):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def find_link(state, hi, lo):
+def find_link(state, hi, lo, rdma):
     """Return the number of the host's link, made if it is new.
 
     _UNKNOWN when there is no room, _NO_LINK for an address that is not one host's.
     """
-    if not is_station(hi, lo):
+    if not is_station(hi, lo, rdma):
         return np.int64(_NO_LINK)
     mask = np.uint64(state.table.shape[0] - 1)
     value = (hi ^ (lo * _MULTIPLIER)) * _MULTIPLIER
@@ -73,11 +79,13 @@ def count_links(state, packets, flow, side):
             state.cursor[2] += 1
             continue
         key = 2 * flow[row] + np.int64(side[row])
+        protocol = packets.protocol[row]
+        rdma = protocol >= _ROCE_V1 and protocol <= _INFINIBAND
         up = np.int64(state.flow_hosts[key]) - 1
         down = np.int64(state.flow_hosts[key ^ 1]) - 1
         if up == _UNKNOWN or down == _UNKNOWN:
-            up = find_link(state, packets.src_hi[row], packets.src_lo[row])
-            down = find_link(state, packets.dst_hi[row], packets.dst_lo[row])
+            up = find_link(state, packets.src_hi[row], packets.src_lo[row], rdma)
+            down = find_link(state, packets.dst_hi[row], packets.dst_lo[row], rdma)
             if up == _UNKNOWN or down == _UNKNOWN:
                 state.cursor[2] += 1
                 continue
@@ -86,8 +94,6 @@ def count_links(state, packets, flow, side):
         size = np.int64(packets.wire_length[row])
         bin_number = (packets.time_ns[row] - state.cursor[1]) // BIN_NS
         bin_number = min(max(bin_number, 0), BINS - 1)
-        protocol = packets.protocol[row]
-        rdma = protocol >= _ROCE_V1 and protocol <= _INFINIBAND
         for direction in range(2):
             link = up if direction == UP else down
             if link == _NO_LINK:

@@ -16,7 +16,7 @@ def count_slowly(packets: list[Packet], start_ns: int) -> dict[tuple[int, int], 
             continue
         for direction, end in enumerate(("src", "dst")):
             address = packet[f"{end}_hi"], packet[f"{end}_lo"]
-            if is_group(*address):
+            if is_group(*address, rdma=packet["rdma"] == 1):
                 continue
             counts = hosts[address][direction]
             counts["packets"] += 1
@@ -30,7 +30,7 @@ def count_slowly(packets: list[Packet], start_ns: int) -> dict[tuple[int, int], 
     return hosts
 
 
-def is_group(hi: int, lo: int) -> bool:
+def is_group(hi: int, lo: int, *, rdma: bool = True) -> bool:
     """Return whether an address belongs to no single host."""
     if hi == 0 and lo < 1 << 16:  # an InfiniBand LID, 0 for none
         return lo == 0 or lo >= 0xC000
@@ -38,7 +38,7 @@ def is_group(hi: int, lo: int) -> bool:
     address = address.ipv4_mapped or address  # type: ignore[union-attr]
     if address.version == 4:
         return int(address) == 0 or int(address) >= int(ip_address("224.0.0.0"))
-    return address.is_multicast or address.is_unspecified
+    return address.is_multicast or address.is_unspecified or (address.is_link_local and not rdma)
 
 
 NAMES = ("packets", "bytes", "rdma_packets", "ecn_capable", "ecn_marked", "cnps")

@@ -73,11 +73,15 @@ def test_counters_are_those_of_the_twin(seed: int, hosts: int) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["0.0.0.0", "224.0.0.1", "239.1.2.3", "255.255.255.255", "::", "ff02::1", "lid:0", "lid:49152"],
-)
+    [
+        "0.0.0.0", "224.0.0.1", "239.1.2.3", "255.255.255.255", "::", "ff02::1", "lid:0",
+        "lid:49152", "fe80::1:2",
+    ],
+)  # fmt: skip
 def test_a_group_has_no_link(address: str) -> None:
     packets, flow, side = make_batch(4, 40, 5)
     packets.flags[:] = 0
+    packets.protocol[:] = PROTOCOLS.index("tcp")
     group = flow == flow[0]
     to_b = group & (side == side[0])
     hi, lo = number_of(address)
@@ -89,7 +93,17 @@ def test_a_group_has_no_link(address: str) -> None:
     assert (hi, lo) not in {tuple(host) for host in sample.hosts.tolist()}
     assert sample.counts["packets"].sum() == 2 * 40 - int(group.sum())
     assert sample.uncounted == 0
-    assert is_group(hi, lo)
+    assert is_group(hi, lo, rdma=False)
+
+
+def test_an_rdma_port_may_have_a_link_local_address_only() -> None:
+    packets, flow, side = make_batch(4, 40, 5)
+    packets.flags[:] = 0
+    packets.protocol[:] = PROTOCOLS.index("roce_v1")
+    packets.src_hi[:] = packets.dst_hi[:] = 0xFE80 << 48
+    counter = LinkCounter(flow_capacity=25, max_links=8)
+    counter.update(packets, flow, side)
+    assert counter.sample(0).counts["packets"].sum() == 2 * 40
 
 
 def number_of(address: str) -> tuple[int, int]:
