@@ -117,7 +117,8 @@ class AlertWatch:
     def stop(self, *, ended: bool = False) -> None:
         """Stop to send. ended: nothing will follow, so that all alerts are over."""
         if ended:
-            self._tell(self._watch.finish(self._end_ns))
+            # After whatever began at the end of the last second.
+            self._tell(self._watch.finish(self._end_ns + 1))
         self._stopped.set()
         self._outbox.stop()
         if self._reader is not None:
