@@ -68,7 +68,22 @@ class Fabric:
 class Links:
     """The table of links and the page of one."""
 
-    BODY: Final = "links-body"
+    EMPTY: Final = "links-empty"
+    TABLE: Final = "links-table"
+    GRID: Final = "links-grid"
+    SEARCH: Final = "links-search"
+    HEALTH: Final = "links-health"
+    ORDER: Final = "links-order"
+    COUNT: Final = "links-count"
+    SAVE: Final = "links-save"
+    DOWNLOAD: Final = "links-download"
+    STORY: Final = "links-story"
+    HEAD: Final = "links-head"
+    SIDE: Final = "links-side"
+    LOAD: Final = "links-load"
+    SCORE: Final = "links-score"
+    EVENTS: Final = "links-events"
+    LATENCY: Final = "links-latency"
 
 
 class Rdma:
@@ -134,10 +149,28 @@ class Captures:
 class Alerts:
     """Alerts and silences."""
 
-    BODY: Final = "alerts-body"
+    TILES: Final = "alerts-tiles"
+    OPEN: Final = "alerts-open"
+    SUBJECT: Final = "alerts-subject"
+    NOTE: Final = "alerts-note"
+    ACKNOWLEDGE: Final = "alerts-acknowledge"
+    FOR: Final = "alerts-for"
+    SILENCE: Final = "alerts-silence"
+    SAID: Final = "alerts-said"
+    SILENCES: Final = "alerts-silences"
+    END_SILENCE: Final = "alerts-end-silence"
+    HISTORY: Final = "alerts-history"
+    TIMELINE: Final = "alerts-timeline"
+    REFRESH: Final = "alerts-refresh"
 
 
 class System:
     """The collectors and the store."""
 
-    BODY: Final = "system-body"
+    EMPTY: Final = "system-empty"
+    TILES: Final = "system-tiles"
+    TAPS: Final = "system-taps"
+    RATES: Final = "system-rates"
+    LOSSES: Final = "system-losses"
+    STORE: Final = "system-store"
+    VERSIONS: Final = "system-versions"

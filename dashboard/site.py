@@ -1,7 +1,7 @@
 """What every page is given: the store, the fabric, the settings, and answers shared by browsers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -90,6 +90,21 @@ class Site:
         """Return `function(store, view, ...)`, run once a second for all who ask the same."""
         share: Callable[..., Any] = self.reader.read
         return share(function, self.store, view, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def keep(
+        self,
+        seconds: float,
+        function: Callable[Concatenate[Store, View, _P], _T],
+        view: View,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        """Return what `read` does, for a view whose ends are rounded and kept for `seconds`."""
+        step = max(1, int(seconds)) * 1_000_000_000
+        start_ns, end_ns = view.start_ns // step * step, -(-view.end_ns // step) * step
+        rounded = replace(view, start_ns=start_ns, end_ns=end_ns) if view.range else view
+        keep: Callable[..., Any] = self.reader.keep
+        return keep(seconds, function, self.store, rounded, *args, **kwargs)  # type: ignore[no-any-return]
 
     def share(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Return `function(...)`, run once a second for all who ask the same: figures and such."""

@@ -36,11 +36,17 @@ class Reader:
 
         The answer is shared: do not change it. Raises what the function raises.
         """
+        return self.keep(self._fresh_s, function, *args, **kwargs)
+
+    def keep(
+        self, fresh_s: float, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Return what `read` does, but give the same answer for `fresh_s` seconds."""
         key = (function, args, tuple(sorted(kwargs.items())))
         with self._lock:
             now = time.monotonic()
             known = self._answers.get(key)
-            if known is not None and (not known[1].done() or now - known[0] < self._fresh_s):
+            if known is not None and (not known[1].done() or now - known[0] < fresh_s):
                 self._answers.move_to_end(key)
                 answer, mine = known[1], False
             else:

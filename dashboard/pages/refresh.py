@@ -15,15 +15,17 @@ _STEPS: Final = 900
 """A range moves by so many steps over its length: what moves by less than a pixel waits."""
 
 
-def due_view(view: Mapping[str, Any] | None, tick: Mapping[str, Any] | None) -> View:
+def due_view(
+    view: Mapping[str, Any] | None, tick: Mapping[str, Any] | None, least_s: int = 1
+) -> View:
     """Return the view to draw; raises PreventUpdate at a second that would change nothing.
 
-    view, tick: what `ids.VIEW` and `ids.TICK` hold. Whatever but the second has changed is drawn
-    at once.
+    view, tick: what `ids.VIEW` and `ids.TICK` hold; least_s: seconds between two drawings, at
+    least. Whatever but the second has changed is drawn at once.
     """
     found = read_view(view)
     seconds = int((tick or {}).get("time_ms") or 0) // 1_000
-    step = max(1, round(found.seconds / _STEPS))
+    step = max(least_s, round(found.seconds / _STEPS))
     if ctx.triggered_id == ids.TICK and seconds % step:
         raise PreventUpdate
     return found
