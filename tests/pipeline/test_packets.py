@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from fabricscope.errors import CaptureError, ConfigError
-from fabricscope.pipeline.packets import Selection, dissect_packet, list_packets
+from fabricscope.pipeline.packets import Selection, list_packets
 
 CAPTURE = Path(__file__).parents[2] / "pcaps/slow-link.pcap"
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -83,10 +83,3 @@ def test_other_addresses_are_understood() -> None:
         assert found.frame.is_empty()
     assert Selection(src="lid:7").display_filter() == "infiniband.lrh.slid == 7"
     assert Selection(dst="02:00:00:00:00:01").display_filter() == "eth.dst == 02:00:00:00:00:01"
-
-
-@needs_tshark
-def test_one_packet_is_dissected() -> None:
-    packet = dissect_packet(str(CAPTURE), 5)
-    assert packet.frame == 5
-    assert packet.layers[0].name == "eth"

@@ -1,6 +1,6 @@
 """Packets of a capture chosen by host, time, length or number: the list behind a drill-down.
 
-What each field of a packet means is told by `dissect_packet`, Wireshark's own dissectors.
+What each field of a packet means is told by Wireshark's own dissectors, in `dissection`.
 """
 
 import ipaddress
@@ -15,7 +15,6 @@ from fabricscope.analyzers.addresses import address_texts
 from fabricscope.analyzers.findings.finding import frames_filter, host_filter
 from fabricscope.analyzers.rdma.layout import OPERATIONS
 from fabricscope.collectors.decode import decode
-from fabricscope.collectors.dissect import DissectedPacket, dissect
 from fabricscope.compiled import load_without_compiler
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.sources import Progress, SingleFile
@@ -30,7 +29,7 @@ from fabricscope.records import (
     allocate_packets,
 )
 
-__all__ = ["LISTED_PACKETS", "PacketList", "Selection", "dissect_packet", "list_packets"]
+__all__ = ["LISTED_PACKETS", "PacketList", "Selection", "list_packets"]
 
 load_without_compiler()
 
@@ -128,16 +127,6 @@ def list_packets(
         _frame(kept), matched, scanned, max(first_ns, 0), selection.display_filter(),
         senders.curves(),
     )  # fmt: skip
-
-
-def dissect_packet(
-    path: str, frame: int, progress: Progress = lambda done, total: None
-) -> DissectedPacket:
-    """Return one packet with all its layers and fields as Wireshark tells them.
-
-    Raises CaptureError, and DependencyError where tshark is missing.
-    """
-    return next(iter(dissect(path, [frame])))
 
 
 def _named(selection: Selection) -> dict[str, str]:

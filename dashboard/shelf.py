@@ -1,0 +1,166 @@
+"""The captures that the site may open: those of the server's folder, and uploaded ones.
+
+A capture has an id that an address can hold; whatever is no id of a listed file opens nothing.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fabricscope.dashboard.plain_text import neutralise
+from fabricscope.errors import ConfigError
+
+__all__ = ["Capture", "Shelf"]
+
+_SUFFIX: Final = re.compile(
+    r"\.(pcap|pcapng|cap|ntar|snoop|erf|dmp)(\.(gz|zst|xz|bz2|lz4))?$", re.IGNORECASE
+)
+    r"\.(pcap|pcapng|cap|ntar|snoop|erf|dmp)(\.(gz|zst|xz|bz2|lz4))?$", re.I
+)
+_UPLOADED: Final = "upload/"
+_LISTED: Final = 2_000
+_DEPTH: Final = 4
+UPLOADS_KEPT: Final = 8
+_NAME_LIMIT: Final = 100
+_CHUNK_FLUSH_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Capture:
+    """id: of addresses; signature: changes with the content; modified_s: since the epoch."""
+
+    id: str
+    path: Path
+    size_bytes: int
+    modified_s: float
+
+    @property
+    def name(self) -> str:
+        """Return the name for people."""
+        return neutralise(self.id.removeprefix(_UPLOADED), 200)
+
+    @property
+    def uploaded(self) -> bool:
+        """Return whether it came through the browser."""
+        return self.id.startswith(_UPLOADED)
+
+    @property
+    def signature(self) -> tuple[str, int, float]:
+        """Return what tells this content apart from others."""
+        return str(self.path), self.size_bytes, self.modified_s
+
+
+class Shelf:
+    """Captures of `folder` (None for none), and the last uploads, in a folder of its own."""
+
+    def __init__(self, folder: Path | None, upload_limit_bytes: int) -> None:
+        """Look at nothing yet; the folder of uploads is made with the first one."""
+        self.folder = folder
+        self.limit_bytes = upload_limit_bytes
+        self._lock = threading.Lock()
+        self._uploads: Path | None = None
+        self._number = 0
+
+    def captures(self) -> list[Capture]:
+        """Return the captures, uploads first, then by name."""
+        found = self._uploaded()
+        if self.folder is not None:
+            found += self._walk(self.folder)
+        return found[:_LISTED]
+
+    def find(self, capture_id: str) -> Capture | None:
+        """Return the capture with this id, None for anything else."""
+        if not capture_id:
+            return None
+        return next((one for one in self.captures() if one.id == capture_id), None)
+
+    def _walk(self, folder: Path) -> list[Capture]:
+        """Return captures below `folder`; links that lead out of it are passed over."""
+        root = folder.resolve()
+        found: list[Capture] = []
+        for place, folders, names in os.walk(root):
+            depth = len(Path(place).relative_to(root).parts)
+            folders[:] = sorted(folders) if depth < _DEPTH else []
+            for name in sorted(names):
+                path = Path(place, name)
+                if _SUFFIX.search(name) and path.resolve().is_relative_to(root):
+                    one = _look(path, path.relative_to(root).as_posix())
+                    found += [one] if one is not None else []
+            if len(found) >= _LISTED:
+                break
+        return found
+
+    def _uploaded(self) -> list[Capture]:
+        if self._uploads is None:
+            return []
+        files = sorted(self._uploads.glob("*/*"), key=lambda path: path.parent.name, reverse=True)
+        looked = (
+            _look(path, f"{_UPLOADED}{path.parent.name}/{path.name}")
+            for path in files
+            if not path.name.endswith(".part")
+        )
+        return [one for one in looked if one is not None]
+
+    async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> Capture:
+        """Keep an upload and return it; the oldest beyond UPLOADS_KEPT are deleted.
+
+        Raises ConfigError when it is too large or empty.
+        """
+        target = self._make_place(name)
+        part = target.with_name(target.name + ".part")
+        size = 0
+        try:
+            with part.open("wb", buffering=_CHUNK_FLUSH_BYTES) as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > self.limit_bytes:
+                        raise ConfigError(
+                            f"The file is larger than the {self.limit_bytes >> 20:,} MiB that may "
+                            "be uploaded; put it into the server's capture folder instead."
+                        )
+                    file.write(chunk)
+            if not size:
+                raise ConfigError("The file is empty; choose another one.")
+            part.rename(target)
+        except BaseException:
+            shutil.rmtree(target.parent, ignore_errors=True)
+            raise
+        found = _look(target, f"{_UPLOADED}{target.parent.name}/{target.name}")
+        assert found is not None
+        return found
+
+    def _make_place(self, name: str) -> Path:
+        """Return where an upload goes; its name keeps only what is harmless in a path."""
+        plain = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name, flags=re.ASCII)
+        plain = plain.lstrip(".")[-_NAME_LIMIT:] or "upload"
+        with self._lock:
+            if self._uploads is None:
+                self._uploads = Path(tempfile.mkdtemp(prefix="fabricscope-uploads-"))
+            self._number += 1
+            place = self._uploads / f"{self._number:06d}"
+            place.mkdir()
+            for old in sorted(self._uploads.iterdir())[:-UPLOADS_KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+        return place / plain
+
+    def close(self) -> None:
+        """Delete the uploads."""
+        if self._uploads is not None:
+            shutil.rmtree(self._uploads, ignore_errors=True)
+
+
+def _look(path: Path, capture_id: str) -> Capture | None:
+    """Return the file as a capture; None for what is gone or no regular file."""
+    try:
+        if not path.is_file():
+            return None
+        facts = path.stat()
+    except OSError:
+        return None
+    return Capture(capture_id, path, facts.st_size, facts.st_mtime)
