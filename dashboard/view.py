@@ -24,7 +24,7 @@ RANGES: Final = {
     "7d": ("Last 7 days", 604_800),
     "30d": ("Last 30 days", 2_592_000),
 }
-DEFAULT_RANGE: Final = "15m"
+DEFAULT_RANGE: Final = "5m"
 _RESERVED: Final = ("range", "from", "to", "collector", "paused")
 _TEXT_LIMIT: Final = 400
 _PARAMETERS_LIMIT: Final = 32

@@ -3,7 +3,7 @@
 
 (() => {
   const RANGES = ["1m", "5m", "15m", "1h", "6h", "24h", "7d", "30d"];
-  const DEFAULT_RANGE = "15m";
+  const DEFAULT_RANGE = "5m";
   const STALE_MS = 15000;
   const SILENT_MS = 5000;
   const THEME = "fabricscope-theme";

@@ -28,7 +28,7 @@ def test_a_quarter_of_an_hour_and_every_change_are_drawn_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(refresh, "ctx", Trigger(ids.TICK))
-    assert due_view({"path": "/", "search": ""}, {"time_ms": 97_000}).range == "15m"
+    assert due_view({"path": "/", "search": ""}, {"time_ms": 97_000}).range == "5m"
     monkeypatch.setattr(refresh, "ctx", Trigger(ids.VIEW))
     assert due_view(DAY, {"time_ms": 97_000}).range == "24h"
-    assert due_view(None, None).range == "15m"
+    assert due_view(None, None).range == "5m"
