@@ -21,8 +21,6 @@ __all__ = ["Capture", "Shelf"]
 _SUFFIX: Final = re.compile(
     r"\.(pcap|pcapng|cap|ntar|snoop|erf|dmp)(\.(gz|zst|xz|bz2|lz4))?$", re.IGNORECASE
 )
-    r"\.(pcap|pcapng|cap|ntar|snoop|erf|dmp)(\.(gz|zst|xz|bz2|lz4))?$", re.I
-)
 _UPLOADED: Final = "upload/"
 _LISTED: Final = 2_000
 _DEPTH: Final = 4
