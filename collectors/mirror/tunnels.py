@@ -43,6 +43,7 @@ class MirrorTunnels:
 
     def __init__(self, kinds: Sequence[str], interfaces: Sequence[str]) -> None:
         """Know no session yet. Taps are numbered after those of the interfaces."""
+        self.kinds = tuple(kinds)
         self._wanted = sum({FILTERS[kind][0] for kind in kinds})
         self._interfaces = list(interfaces)
         room = max(MAX_TAPS - len(self._interfaces) - 1, 0)

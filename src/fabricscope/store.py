@@ -5,6 +5,7 @@ compacts and forgets is in `recorder`; InfluxDB is in `influx`, and `open_store`
 """
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -174,6 +175,8 @@ class DeltaStore:
                         frame,
                         mode="append",
                         configuration=_CONFIGURATION,
+                        # A table made before a column was declared gets it now.
+                        schema_mode="merge",
                     )
                     return
                 except CommitFailedError:
@@ -280,6 +283,18 @@ class DeltaStore:
         except CommitFailedError:
             return 0
         return int(result.get("num_deleted_rows") or 0)
+
+    def check_writable(self) -> None:
+        """Make the directory if it is not there, and a file in it for a moment.
+
+        Raises StoreError when that cannot be done.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(b"written")
+        except OSError as error:
+            raise self._explain(error) from error
 
     def size_bytes(self) -> int:
         """Return what the store takes on disk, old versions included."""

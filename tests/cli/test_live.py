@@ -15,8 +15,6 @@ import polars as pl
 import pytest
 from wires import Cable
 
-from fabricscope.cli.live import become, parse_bytes, parse_seconds
-from fabricscope.errors import ConfigError
 from fabricscope.schemas import schema_of
 from fabricscope.store import DeltaStore
 
@@ -165,31 +163,3 @@ def test_a_mirror_port_is_watched_until_told_to_stop(
     rows = DeltaStore(store).query("tap_samples", 0, 10**19)
     assert rows["packets"].sum() == analyzed > 20
     assert rows["tap"].unique().to_list() == [cable.near]
-
-
-@pytest.mark.root
-def test_root_is_given_up_for_good(repository: Path) -> None:
-    code = (
-        "import os; from fabricscope.cli.live import become; become('nobody'); "
-        "print(os.getresuid(), os.getresgid(), os.getgroups()); os.setuid(0)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
-    )
-    assert done.stdout == "(65534, 65534, 65534) (65534, 65534, 65534) []\n"
-    assert "Operation not permitted" in done.stderr
-    with pytest.raises(ConfigError, match="there is no such user"):
-        become("nobody-of-that-name")
-
-
-def test_times_and_sizes() -> None:
-    assert parse_seconds("30d") == 30 * 86_400
-    assert parse_seconds("1.5h") == 5_400
-    assert parse_bytes("20G") == 20 * 10**9
-    assert parse_bytes("512") == 512
-    for text in ("", "h", "-3d", "3 years"):
-        with pytest.raises(ConfigError):
-            parse_seconds(text)
-    with pytest.raises(ConfigError):
-        parse_bytes("20 gigs")

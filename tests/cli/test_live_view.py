@@ -20,8 +20,8 @@ def test_unknown_rates_and_long_intervals() -> None:
         PortInterval("leaf0 port 2", "up", 20 * SECOND_NS, None, bytes=5_000_000_000),
     ]
     links = [
-        port_samples(0, "here", "sflow", intervals, {}),
-        port_samples(0, "here", "counters", [PortInterval("eth0", "up", SECOND_NS)], {}),
+        port_samples(0, "here", "sflow", intervals, Naming()),
+        port_samples(0, "here", "counters", [PortInterval("eth0", "up", SECOND_NS)], Naming()),
     ]
     console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40)
     judge = SecondJudge("here", Naming())

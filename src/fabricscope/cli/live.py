@@ -1,137 +1,161 @@
 """`fabricscope live` and `replay`: open the source, give up root, run until the end or Ctrl-C."""
 
-import os
-import pwd
-import re
+import functools
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import FrameType
-from typing import Final
 
 from rich.console import Console
 
-from fabricscope.cli.live_sources import open_feed, open_sources
+from fabricscope.cli.live_alerts import open_alerts
+from fabricscope.cli.live_rights import check_user, give_up_rights
+from fabricscope.cli.live_settings import naming_from, retention, show
+from fabricscope.cli.live_sources import check_sources, open_feed, open_rings, open_sources
 from fabricscope.cli.live_view import LiveView
-from fabricscope.collectors.sflow.listener import SFLOW_PORT
 from fabricscope.compiled import forget_outdated
+from fabricscope.config import LiveSettings, Settled
 from fabricscope.errors import ConfigError
-from fabricscope.pipeline.live.feeds import Feed, FileFeed, check_replayable
+from fabricscope.pipeline.compilation import kernels_are_compiled
+from fabricscope.pipeline.live.feeds import FileFeed, check_replayable
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
-from fabricscope.pipeline.live.naming import Naming
-from fabricscope.pipeline.live.session import LiveSession, Second
-from fabricscope.recorder import Recorder, Retention
-from fabricscope.store import Store, open_store
+from fabricscope.pipeline.live.session import LiveSession, Second, Telling
+from fabricscope.pipeline.live.workers import SharedSession, Workers
+from fabricscope.recorder import Recorder
+from fabricscope.store import DeltaStore, Store, open_store
 
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_UNITS_BYTES: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-@dataclass(frozen=True)
-class LiveRequest:
-    """What the command line asked for."""
-
-    capture: str = ""
-    interfaces: tuple[str, ...] = ()
-    filter: str = ""
-    store: str = ""
-    collector: str = ""
-    link_rate_gbps: float = 100.0
-    keep: str = ""
-    max_size: str = ""
-    user: str = ""
-    ring_mib: int = 128
-    hardware_time: bool = False
-    duration_s: float = 0.0
-    quiet: bool = False
-    listen: tuple[str, ...] = ()
-    sflow_port: int = SFLOW_PORT
-    counters: str = ""
-    gnmi: tuple[str, ...] = ()
+__all__ = ["check_live", "run_live", "run_replay"]
 
 
-def run_live(request: LiveRequest) -> None:
+def run_live(capture: str, settled: Settled) -> None:
     """Watch mirror ports, or a pipe. Raises ConfigError for what cannot be opened."""
-    if request.capture and request.capture != "-":
-        raise ConfigError(
-            f"live reads mirror ports, or - for a pipe; for the file {request.capture} use "
-            "`fabricscope replay` or `fabricscope analyze`"
-        )
+    settings = settled.settings
+    _check_capture(capture)
+    forget_outdated()
     with ExitStack() as stack:
-        feed = open_feed(request, stack)
-        _run(request, feed, stack)
+        options = _options(settings)
+        store = _store(settings, options.collector)
+        if settings.user:
+            check_user(settings.user)
+        check_sources(capture, settings)
+        if settings.interface and not settings.quiet and not kernels_are_compiled():
+            print(
+                "fabricscope: compiling the kernels for this machine, once; this takes minutes",
+                file=sys.stderr,
+            )
+        session: LiveSession | SharedSession
+        if settings.interface and settings.processes > 1:
+            rings = open_rings(settings, stack)
+            give_up = functools.partial(give_up_rights, settings.user)
+            workers = Workers(rings, options, give_up)
+            stack.enter_context(workers)
+            session = SharedSession(options, workers)
+        else:
+            feed = open_feed(capture, settings, stack)
+            session = LiveSession(feed, Monitor(options))
+        session.sources += open_sources(settings, options, stack)
+        _run(settings, session, store, stack, time.time_ns)
 
 
-def run_replay(request: LiveRequest, speed: float, loops: int, original_time: bool) -> None:
+def check_live(capture: str, settled: Settled) -> None:
+    """Print the settings in force, and try what can be tried without starting anything.
+
+    Raises ConfigError or StoreError for the first thing that would not work.
+    """
+    settings = settled.settings
+    show(settled, Console())
+    _check_capture(capture)
+    options = _options(settings)
+    retention(settings)
+    store = _store(settings, options.collector)
+    if settings.user:
+        check_user(settings.user)
+    check_sources(capture, settings)
+    open_alerts(settings, options.collector, None, time.time_ns)
+    with ExitStack() as stack:
+        if settings.interface:
+            open_rings(settings, stack)
+        open_sources(settings, options, stack)
+    if isinstance(store, DeltaStore):
+        store.check_writable()
+    print("fabricscope: everything that live needs is there")
+
+
+def run_replay(
+    capture: str, settled: Settled, speed: float, loops: int, original_time: bool
+) -> None:
     """Play a capture through the live pipeline."""
-    check_replayable(request.capture)
+    settings = settled.settings
+    check_replayable(capture)
     if speed < 0 or loops < 0:
         raise ConfigError("--speed and --loops must be 0 or more")
+    forget_outdated()
+    options = _options(settings)
+    store = _store(settings, options.collector)
     rebase_ns = None if original_time else time.time_ns()
     with ExitStack() as stack:
-        feed = FileFeed(request.capture, speed=speed, loops=loops, rebase_ns=rebase_ns)
+        feed = FileFeed(capture, speed=speed, loops=loops, rebase_ns=rebase_ns)
         stack.callback(feed.close)
-        _run(request, feed, stack)
+        _run(settings, LiveSession(feed, Monitor(options)), store, stack, feed.now_ns)
 
 
-def become(name: str) -> None:
-    """Give up root for good. Raises ConfigError for an unknown user, or without root."""
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        raise ConfigError(f"--user {name}: there is no such user on this host") from None
-    if os.geteuid() != 0:
-        raise ConfigError(f"--user {name}: only root can become another user; leave it out")
-    os.setgroups([])
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
-    os.environ["HOME"] = entry.pw_dir
-
-
-def _run(request: LiveRequest, feed: Feed, stack: ExitStack) -> None:
-    forget_outdated()
-    collector = request.collector or socket.gethostname()
-    naming = Naming(default_rate_gbps=request.link_rate_gbps)
-    monitor = Monitor(MonitorOptions(collector=collector, naming=naming))
-    session = LiveSession(feed, monitor)
-    session.sources += open_sources(request, collector, stack)
-    recorder = None
-    store = _store(request, collector)
-    if store is not None:
-        recorder = Recorder(
-            store,
-            collector,
-            Retention(
-                keep_ns=int(parse_seconds(request.keep) * 1e9) if request.keep else None,
-                max_bytes=parse_bytes(request.max_size) if request.max_size else None,
-            ),
-            clock=feed.now_ns,
+def _check_capture(capture: str) -> None:
+    if capture and capture != "-":
+        raise ConfigError(
+            f"live reads mirror ports, or - for a pipe; for the file {capture} use "
+            "`fabricscope replay` or `fabricscope analyze`"
         )
+
+
+def _options(settings: LiveSettings) -> MonitorOptions:
+    collector = settings.collector or socket.gethostname()
+    return MonitorOptions(collector=collector, naming=naming_from(settings))
+
+
+def _run(
+    settings: LiveSettings,
+    session: Telling,
+    store: Store | None,
+    stack: ExitStack,
+    clock: Callable[[], int],
+) -> None:
+    collector = session.options.collector
+    recorder = None
+    if store is not None:
+        recorder = Recorder(store, collector, retention(settings), clock=clock)
         session.listeners.append(_keep_in(recorder))
-    view = LiveView(Console(), collector, recorder, enabled=not request.quiet)
-    stack.enter_context(view)
+    alerts = open_alerts(settings, collector, recorder, clock)
+    session.listeners.append(alerts.listen)
+    view = LiveView(Console(), collector, recorder, alerts, enabled=not settings.quiet)
     session.listeners.append(view.show)
-    _end_on_signals(session, request.duration_s)
-    if request.user:
-        become(request.user)
+    stack.enter_context(view)
+    _end_on_signals(session)
+    session.prepare()
+    _end_after(session, settings.duration)
+    give_up_rights(settings.user)
     if recorder is not None and store is not None:
         stack.enter_context(store)
         recorder.start()
-    session.run()
-    if recorder is not None:
-        recorder.stop()
+    alerts.start()
+    try:
+        session.run()
+    finally:
+        alerts.stop()
+        if recorder is not None:
+            recorder.stop()
 
 
-def _store(request: LiveRequest, collector: str) -> Store | None:
-    if "://" in request.store and request.max_size:
+def _store(settings: LiveSettings, collector: str) -> Store | None:
+    if "://" in settings.store and settings.max_size:
         raise ConfigError(
             "--max-size is for stores in a directory; a database's own retention policy limits it"
         )
-    return open_store(request.store, collector) if request.store else None
+    retention(settings)
+    return open_store(settings.store, collector) if settings.store else None
 
 
 def _keep_in(recorder: Recorder) -> Callable[[Second], None]:
@@ -142,8 +166,8 @@ def _keep_in(recorder: Recorder) -> Callable[[Second], None]:
     return keep
 
 
-def _end_on_signals(session: LiveSession, duration_s: float) -> None:
-    """Stop in an orderly way on Ctrl-C, on a service's stop, and when the time is over."""
+def _end_on_signals(session: Telling) -> None:
+    """Stop in an orderly way on Ctrl-C and on a service's stop."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         session.stop()
@@ -151,23 +175,11 @@ def _end_on_signals(session: LiveSession, duration_s: float) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
+
+
+def _end_after(session: Telling, duration_s: float) -> None:
+    """Stop in an orderly way when the time is over."""
     if duration_s > 0:
         timer = threading.Timer(duration_s, session.stop)
         timer.daemon = True
         timer.start()
-
-
-def parse_seconds(text: str) -> float:
-    """Return the seconds of a time such as 30d, 12h or 90s. Raises ConfigError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
-    if not found:
-        raise ConfigError(f"{text!r} is no time; write a number with s, m, h, d or w, as 30d")
-    return float(found[1]) * _UNITS_S[found[2]]
-
-
-def parse_bytes(text: str) -> int:
-    """Return the bytes of a size such as 20G or 500M (decimal). Raises ConfigError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip().upper())
-    if not found:
-        raise ConfigError(f"{text!r} is no size; write a number with K, M, G or T, as 20G")
-    return int(float(found[1]) * _UNITS_BYTES[found[2]])

@@ -1,6 +1,6 @@
 """The commands that watch a running fabric, and those of the store, without what they need."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,18 @@ _RATE = typer.Option(metavar="GBPS", help="Rate of the hosts' links, for their u
 _KEEP = typer.Option(metavar="TIME", help="How long seconds are kept, as 30d or 12h.")
 _SIZE = typer.Option(metavar="SIZE", help="Most that the store may take, as 20G.")
 _SECONDS = typer.Option("--duration", metavar="S", help="End after so many seconds; 0: never.")
+_RULES = typer.Option(metavar="FILE.toml", help="Rules that raise alerts.")
+_BUILT_IN = typer.Option("--no-default-rules", help="Without the built-in rules.")
 _QUIET = typer.Option("--quiet", "-q", help="No terminal view.")
+_TOPOLOGY = typer.Option(metavar="FILE", help="Fabric that names links, ports and their rates.")
+_TAP = typer.Option(metavar="NAME=LINK", help="Link of a tap, as eth2=leaf1-spine1:up.")
+_HOST = typer.Option(metavar="ADDRESS=HOST", help="Host or link of an address; may be repeated.")
+_CONFIG = typer.Option(metavar="FILE.toml", help="Settings; options go before them.")
 _DIRECTORY = typer.Argument(metavar="STORE", help="The store's directory.")
 
 
 def live(
+    context: typer.Context,
     capture: Annotated[
         str, typer.Argument(metavar="[-]", help="- to read a capture from standard input.")
     ] = "",
@@ -41,6 +48,12 @@ def live(
         list[str] | None,
         typer.Option(metavar="URL", help="Switch that streams counters; may be repeated."),
     ] = None,
+    processes: Annotated[
+        int, typer.Option(metavar="N", help="Processes that share the interfaces' packets.")
+    ] = 1,
+    topology: Annotated[str, _TOPOLOGY] = "",
+    tap: Annotated[list[str] | None, _TAP] = None,
+    host: Annotated[list[str] | None, _HOST] = None,
     store: Annotated[str, _STORE] = "",
     collector: Annotated[str, _NAME] = "",
     link_rate: Annotated[float, _RATE] = 100.0,
@@ -54,35 +67,27 @@ def live(
         bool, typer.Option("--hardware-time", help="Take the network card's timestamps.")
     ] = False,
     duration: Annotated[float, _SECONDS] = 0.0,
+    rules: Annotated[str, _RULES] = "",
+    no_default_rules: Annotated[bool, _BUILT_IN] = False,
     quiet: Annotated[bool, _QUIET] = False,
+    config: Annotated[str, _CONFIG] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Show the settings in force, try them, and end.")
+    ] = False,
 ) -> None:
     """Watch mirror ports: rates, drops, links by health, jobs and their bus bandwidth."""
-    from fabricscope.cli.live import LiveRequest, run_live
+    from fabricscope.cli.live import check_live, run_live
+    from fabricscope.config import settle
 
-    run_live(
-        LiveRequest(
-            capture=capture,
-            interfaces=tuple(interface or ()),
-            filter=filter,
-            store=store,
-            collector=collector,
-            link_rate_gbps=link_rate,
-            keep=keep,
-            max_size=max_size,
-            user=user,
-            ring_mib=ring,
-            hardware_time=hardware_time,
-            duration_s=duration,
-            quiet=quiet,
-            listen=tuple(listen or ()),
-            sflow_port=sflow_port,
-            counters=counters,
-            gnmi=tuple(gnmi or ()),
-        )
-    )
+    settled = settle(config, _given(context))
+    if check:
+        check_live(capture, settled)
+    else:
+        run_live(capture, settled)
 
 
 def replay(
+    context: typer.Context,
     capture: Annotated[str, typer.Argument(metavar="CAPTURE", help="Capture file.")],
     speed: Annotated[
         float, typer.Option(metavar="X", help="Times its own pace; 0: as fast as possible.")
@@ -93,32 +98,43 @@ def replay(
     original_time: Annotated[
         bool, typer.Option("--original-time", help="Keep its times; else it begins now.")
     ] = False,
+    topology: Annotated[str, _TOPOLOGY] = "",
+    tap: Annotated[list[str] | None, _TAP] = None,
+    host: Annotated[list[str] | None, _HOST] = None,
     store: Annotated[str, _STORE] = "",
     collector: Annotated[str, _NAME] = "",
     link_rate: Annotated[float, _RATE] = 100.0,
     keep: Annotated[str, _KEEP] = "30d",
     max_size: Annotated[str, _SIZE] = "",
     duration: Annotated[float, _SECONDS] = 0.0,
+    rules: Annotated[str, _RULES] = "",
+    no_default_rules: Annotated[bool, _BUILT_IN] = False,
     quiet: Annotated[bool, _QUIET] = False,
+    config: Annotated[str, _CONFIG] = "",
 ) -> None:
     """Run a capture through the live pipeline at its own pace."""
-    from fabricscope.cli.live import LiveRequest, run_replay
+    from fabricscope.cli.live import run_replay
+    from fabricscope.config import settle
 
-    run_replay(
-        LiveRequest(
-            capture=capture,
-            store=store,
-            collector=collector,
-            link_rate_gbps=link_rate,
-            keep=keep,
-            max_size=max_size,
-            duration_s=duration,
-            quiet=quiet,
-        ),
-        speed,
-        loops,
-        original_time,
-    )
+    run_replay(capture, settle(config, _given(context)), speed, loops, original_time)
+
+
+_NOT_SETTINGS = ("capture", "config", "check", "speed", "loops", "original_time")
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """Return the settings that the command line gives, without the defaults."""
+    from fabricscope.cli.live_settings import parse_pairs
+
+    given = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if name not in _NOT_SETTINGS and source is not None and source.name == "COMMANDLINE":
+            given[name] = value
+    for option, table in (("tap", "taps"), ("host", "hosts")):
+        if option in given:
+            given[table] = parse_pairs(f"--{option}", given.pop(option))
+    return given
 
 
 store_app = typer.Typer(help="What collectors kept: size, upkeep, export.", no_args_is_help=True)

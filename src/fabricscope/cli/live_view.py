@@ -10,7 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fabricscope.cli.live_alerts import AlertBoard
 from fabricscope.cli.screen import Screen
+from fabricscope.pipeline.live.alerts import AlertWatch
 from fabricscope.pipeline.live.session import Second
 from fabricscope.recorder import Recorder
 
@@ -29,10 +31,19 @@ class LiveView:
     """Shows each second; a context, so that the terminal is left as it was."""
 
     def __init__(
-        self, console: Console, collector: str, recorder: Recorder | None, *, enabled: bool
+        self,
+        console: Console,
+        collector: str,
+        recorder: Recorder | None,
+        alerts: AlertWatch | None = None,
+        *,
+        enabled: bool,
     ) -> None:
-        """Prepare the screen; `recorder` for what was kept."""
+        """Prepare the screen; `recorder` for what was kept, `alerts` for what is the matter."""
         self._screen = Screen(console)
+        self._board = AlertBoard(self._screen, alerts) if alerts is not None else None
+        if alerts is not None and self._board is not None and enabled and not console.is_terminal:
+            alerts.listeners.append(self._board.say)
         self._collector = collector
         self._recorder = recorder
         self._enabled = enabled
@@ -96,6 +107,9 @@ class LiveView:
                 text += f" ({self._recorder.store.note})"
             if self._recorder.problem:
                 text += f" - {self._recorder.problem}"
+        if self._board is not None and not self._live:
+            said = self._board.summary()
+            text += f"; alerts: {said}" if said else ""
         return text
 
     def _draw(self, second: Second) -> Group:
@@ -107,6 +121,8 @@ class LiveView:
             Text(f"Fabricscope  {self._collector}  {rate:8.3f} Gb/s  {history}  {level}"),
             self._screen.text(self._summary(), "dim"),
         ]
+        if self._board is not None:
+            parts += self._board.draw()
         links = second.tables.get("link_samples", pl.DataFrame())
         if not links.is_empty():
             parts.append(self._draw_links(links))

@@ -13,6 +13,7 @@ from fabricscope.collectors.ports import PortInterval
 from fabricscope.collectors.sflow.listener import SflowListener
 from fabricscope.pipeline.live.feeds import SilentFeed
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
+from fabricscope.pipeline.live.naming import Naming, Place
 from fabricscope.pipeline.live.ports import CounterSource, SflowSource, port_samples
 from fabricscope.pipeline.live.session import LiveSession, Second
 from fabricscope.schemas import schema_of
@@ -32,7 +33,7 @@ def test_a_row_says_what_counters_say() -> None:
         one(rate_gbps=1.0, interval_ns=20 * SECOND_NS, packets=999_000, errors=1_000, flaps=1),
         one(rate_gbps=1.0, packets=1_000, discards=1, pause_ns=SECOND_NS // 2),
     ]
-    frame = port_samples(7, "here", "sflow", intervals, {"p": "leaf0-host3"})
+    frame = port_samples(7, "here", "sflow", intervals, Naming(ports={"p": Place("leaf0-host3")}))
     assert dict(frame.schema) == schema_of("link_samples")
     rows = list(frame.iter_rows(named=True))
     assert [row["link"] for row in rows] == ["leaf0-host3"] * 4
@@ -46,12 +47,14 @@ def test_a_row_says_what_counters_say() -> None:
     assert "discarded 0.001 of its packets" in rows[3]["reasons"]
     assert "was paused 50% of the time" in rows[3]["reasons"]
     assert rows[0]["burst"] is None
-    assert port_samples(7, "here", "sflow", [], {}).is_empty()
+    assert port_samples(7, "here", "sflow", [], Naming()).is_empty()
 
 
 def test_sflow_becomes_rows_of_ports_and_of_agents() -> None:
     with SflowListener(0) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        source = SflowSource(listener, "here", {"10.0.0.1 port 3": "leaf0-host3"})
+        source = SflowSource(
+            listener, "here", Naming(ports={"10.0.0.1 port 3": Place("leaf0-host3")})
+        )
         flow = made.flow_sample([made.raw_header(bytes(64), 1_000)], rate=50)
         for sequence, octets in ((1, 0), (2, 125_000), (4, 250_000)):
             counters = made.counter_sample([made.generic(in_octets=octets)], sequence=sequence)

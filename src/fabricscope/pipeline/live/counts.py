@@ -58,7 +58,7 @@ class TapTraffic:
 class SecondCounts:
     """One process's counts of the interval from start_ns to end_ns.
 
-    taps and traffic are by the tap's name; rdma, applications and flows are rows of their tables;
+    taps and traffic are by the tap's name; neighbours: tap, system and port as LLDP tells; rdma, applications and flows are rows of their tables;
     transfers: None in seconds without a look at training jobs. left_out: by what bound.
     """
 
@@ -66,6 +66,7 @@ class SecondCounts:
     end_ns: int
     taps: dict[str, TapCounts]
     traffic: dict[str, TapTraffic]
+    neighbours: tuple[dict[str, str], ...]
     links: LinkCounts
     differences: Differences
     rdma: pl.DataFrame
@@ -94,6 +95,7 @@ def add_up(parts: Sequence[SecondCounts]) -> SecondCounts:
         end_ns=max(part.end_ns for part in parts),
         taps=taps,
         traffic=traffic,
+        neighbours=tuple(row for part in parts for row in part.neighbours),
         links=_add_links([part.links for part in parts]),
         differences=concatenate([part.differences for part in parts]),
         rdma=_rows([part.rdma for part in parts]),

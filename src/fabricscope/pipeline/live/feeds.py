@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fabricscope.collectors.capture import CaptureFile, displayed
 from fabricscope.collectors.mirror.interfaces import dropped_by_interfaces
-from fabricscope.collectors.mirror.ring import RETIRE_MS, MirrorRing
+from fabricscope.collectors.mirror.ring import RETIRE_MS, MirrorRing, start_together
 from fabricscope.collectors.mirror.tunnels import MirrorTunnels
 from fabricscope.errors import CaptureError
 from fabricscope.records import Packets, slice_packets
@@ -59,7 +59,7 @@ class Feed(Protocol):
 
 
 class RingFeed:
-    """Mirror ports of this host, one tap each; the rings are opened and started by the caller.
+    """Mirror ports of this host, one tap each; the rings are opened by the caller.
 
     tunnels: mirrors that arrive wrapped, each session a tap more. first: whether this feed tells
     what the interfaces dropped; of several that share them one does.
@@ -80,6 +80,21 @@ class RingFeed:
         self._stopped_s = 0.0
         self._told = [Losses()] * len(self._rings)
         self._missed = dropped_by_interfaces()
+
+    @property
+    def interfaces(self) -> int:
+        """How many interfaces are watched."""
+        return len(self._rings)
+
+    @property
+    def tunnel_kinds(self) -> tuple[str, ...]:
+        """What is listened for in tunnels."""
+        return self._tunnels.kinds if self._tunnels is not None else ()
+
+    def start(self) -> None:
+        """Let packets in."""
+        self._missed = dropped_by_interfaces()
+        start_together(self._rings)
 
     def tap_names(self) -> list[str]:
         """Return the interfaces, then the sessions seen so far."""

@@ -19,6 +19,7 @@ class SecondJudge:
     def __init__(self, collector: str, naming: Naming) -> None:
         """Know nothing yet."""
         self._collector = collector
+        self._naming = naming
         self._links = LinkJudge(collector, naming)
         self.training = LiveTraining(collector)
         self.level = 0
@@ -29,6 +30,7 @@ class SecondJudge:
         """Return the rows of a second by the name of their table."""
         self.level, self.sampling = counts.level, counts.sampling
         self.left_out = counts.left_out
+        self._naming.learn(counts.neighbours)
         iterations, jobs = pl.DataFrame(), pl.DataFrame()
         if counts.transfers is not None:
             iterations = self.training.look(counts.transfers, counts.end_ns)

@@ -28,6 +28,7 @@ from fabricscope.pipeline.live.differences import QueuePairDifferences
 from fabricscope.pipeline.live.duplicates import DuplicateMarker
 from fabricscope.pipeline.live.feeds import Losses
 from fabricscope.pipeline.live.naming import Naming
+from fabricscope.pipeline.live.neighbours import NeighbourWatch
 from fabricscope.pipeline.live.samples import application_samples
 from fabricscope.pipeline.live.training import TransferWindow
 from fabricscope.records import (
@@ -82,6 +83,7 @@ class Monitor:
         self._start_ns = 0
         self.tap_names: list[str] = []
         self.duplicates = DuplicateMarker()
+        self.neighbours = NeighbourWatch()
         self.flows = FlowTable(
             capacity=options.flow_capacity, idle_ns=int(options.flow_idle_s * 1e9)
         )
@@ -116,6 +118,7 @@ class Monitor:
             return
         self.duplicates.mark(view, packets)
         self._count_taps(packets)
+        self.neighbours.update(view, packets)
         flow, side = self._flow[:count], self._side[:count]
         self.flows.release(self._to_release)
         closed = self.flows.update(packets, flow, side)
@@ -145,11 +148,10 @@ class Monitor:
             counts.duplicates += int(np.count_nonzero(flags & np.uint32(FLAG_DUPLICATE)))
             counts.truncated += int(np.count_nonzero(flags & np.uint32(FLAG_TRUNCATED)))
             counts.malformed += int(np.count_nonzero(flags & np.uint32(FLAG_MALFORMED)))
-            if self._tap_name(tap) in self.options.naming.taps:
-                self._add_traffic(tap, packets, mine)
+            self._add_traffic(tap, packets, mine)
 
     def _add_traffic(self, tap: int, packets: Packets, mine: Any) -> None:
-        """Count for the link that a tap stands for: all it carried, seen elsewhere or not."""
+        """Count for the link that a tap may stand for: all it carried, seen elsewhere or not."""
         seen = self._traffic.setdefault(tap, TapTraffic())
         size = packets.wire_length[mine].astype(np.int64)
         ecn = packets.ecn[mine]
@@ -221,6 +223,7 @@ class Monitor:
             end_ns=end_ns,
             taps=self._take_taps(losses or {}),
             traffic=self._take_traffic(factor),
+            neighbours=self.neighbours.rows(self.tap_names),
             links=links.scaled(factor) if factor > 1 else links,
             differences=differences,
             rdma=differences.frame(start_ns, self.options.collector, self.queue_pairs, end_ns),
@@ -257,7 +260,7 @@ class Monitor:
         return result
 
     def _take_traffic(self, factor: float) -> dict[str, TapTraffic]:
-        """Return what taps with a link of their own saw, scaled, and begin anew."""
+        """Return what taps saw, scaled, and begin anew."""
         result = {}
         for tap, seen in self._traffic.items():
             counts = {name: round(value * factor) for name, value in seen.counts.items()}

@@ -1,32 +1,24 @@
-"""One running collector: a feed, a monitor, and who is told what each second brought.
+"""One running collector: what it watches, and who is told what each second brought.
 
-The wiring stands here and can be read from top to bottom: packets are cut at the seconds of their
-own time and counted (`Watch`), and each second's counts become samples that go to every listener.
+The wiring stands here: packets are counted second by second (`watch`), each second's counts become
+samples (`judging`), and these go to every listener.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-import numpy as np
 import polars as pl
 
-from fabricscope.collectors.decode import decode
 from fabricscope.pipeline.live.counts import SecondCounts
-from fabricscope.pipeline.live.feeds import Batch, Feed
+from fabricscope.pipeline.live.feeds import Feed, RingFeed
 from fabricscope.pipeline.live.judging import SecondJudge
-from fabricscope.pipeline.live.monitor import Monitor
+from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
 from fabricscope.pipeline.live.overload import Overload
 from fabricscope.pipeline.live.ports import SampleSource
-from fabricscope.records import BATCH_ROWS, Packets, allocate_packets, slice_packets
+from fabricscope.pipeline.live.warming import warm_up
+from fabricscope.pipeline.live.watch import Watch
 
-__all__ = ["LiveSession", "Second", "Watch"]
-
-SECOND_NS: Final = 1_000_000_000
-WAIT_S: Final = 0.1
-LATE_NS: Final = 300_000_000
-"""A second without further packets is closed this long after its end."""
+__all__ = ["LiveSession", "Second", "Telling"]
 
 
 @dataclass(frozen=True)
@@ -40,141 +32,31 @@ class Second:
 
 
 @dataclass
-class Watch:
-    """Carries a feed's packets through a monitor and hands on what each second counted.
-
-    idle: whether seconds pass without packets too. poll: called between batches; must not wait.
-    """
-
-    feed: Feed
-    monitor: Monitor
-    hand_on: Callable[[SecondCounts], None]
-    overload: Overload = field(default_factory=Overload)
-    idle: bool = False
-    poll: Callable[[], None] = lambda: None
-    packets: int = 0
-
-    def __post_init__(self) -> None:
-        """Prepare the second at hand: none yet."""
-        self._start_ns = 0
-        self._stopped = False
-        self._batches = 0
-        self._busy_s = 0.0
-        self._tick_s = time.monotonic()
-
-    def stop(self) -> None:
-        """End the run after what has come already; may be called from a signal handler."""
-        self._stopped = True
-
-    def run(self) -> None:
-        """Carry packets until the end; the last, incomplete second is told too."""
-        packets = allocate_packets(BATCH_ROWS)
-        self._tick_s = time.monotonic()
-        if self.idle:
-            self._begin(self.feed.now_ns() // SECOND_NS * SECOND_NS)
-        while True:
-            if self._stopped:
-                self.feed.stop()
-            batch = self.feed.read(packets, WAIT_S)
-            if batch is None:
-                break
-            self.poll()
-            began_s = time.monotonic()
-            if batch[1].time_ns.size:
-                self._take(batch)
-                self._busy_s += time.monotonic() - began_s
-            elif self._start_ns and self.feed.now_ns() > self._start_ns + SECOND_NS + LATE_NS:
-                self._tick(self._start_ns + SECOND_NS)
-        if self._start_ns:
-            self._tick(self._start_ns + SECOND_NS, last=True)
-
-    def _take(self, batch: Batch) -> None:
-        """Analyze a batch, second by second."""
-        view, rows = batch
-        self.packets += rows.time_ns.size
-        self._batches += 1
-        self.monitor.tap_names = self.feed.tap_names()
-        if not self._start_ns:
-            self._begin(int(rows.time_ns[0]) // SECOND_NS * SECOND_NS)
-        skipping = self.overload.sampling > 1 and self._batches % self.overload.sampling > 0
-        if not skipping:
-            decode(view, rows)
-        while rows.time_ns.size:
-            end_ns = self._start_ns + SECOND_NS
-            later = np.flatnonzero(rows.time_ns >= end_ns)
-            cut = int(later[0]) if later.size else rows.time_ns.size
-            if cut:
-                part = slice_packets(rows, 0, cut)
-                if skipping:
-                    self._skip(part)
-                else:
-                    self.monitor.update(view, part)
-            if not later.size:
-                return
-            rows = slice_packets(rows, cut, rows.time_ns.size)
-            self._tick(end_ns)
-            # Silence between packets is told as one: no rows are made of hours without traffic.
-            silent = (int(rows.time_ns[0]) - self._start_ns) // SECOND_NS
-            if silent > 0:
-                self._begin(self._start_ns + silent * SECOND_NS)
-
-    def _skip(self, rows: Packets) -> None:
-        for tap in np.unique(rows.tap).tolist():
-            self.monitor.skip(tap, int(np.count_nonzero(rows.tap == tap)))
-
-    def _begin(self, start_ns: int) -> None:
-        self._start_ns = start_ns
-        self.monitor.begin(start_ns)
-
-    def _tick(self, end_ns: int, *, last: bool = False) -> None:
-        """Close the second at hand and hand its counts on."""
-        losses = self.feed.losses()
-        self.hand_on(self.monitor.collect(self._start_ns, end_ns, losses, last=last))
-        self._start_ns = end_ns
-        now_s = time.monotonic()
-        passed_s = max(now_s - self._tick_s, 1e-3)
-        dropped = sum(lost.dropped for lost in losses.values())
-        if self.overload.judge(dropped, min(self._busy_s / passed_s, 1.0)):
-            self.monitor.level = self.overload.level
-            self.monitor.sampling = self.overload.sampling
-        self._busy_s, self._tick_s = 0.0, now_s
-
-
-@dataclass
-class LiveSession:
-    """Runs a feed through a monitor until it ends or `stop` is called.
+class Telling:
+    """Judges each second's counts and tells every listener.
 
     sources: what else has a say each second; with one, seconds pass without packets too.
     """
 
-    feed: Feed
-    monitor: Monitor
+    options: MonitorOptions
     listeners: list[Callable[[Second], None]] = field(default_factory=list)
-    overload: Overload = field(default_factory=Overload)
     sources: list[SampleSource] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Prepare the watch and the judge."""
-        options = self.monitor.options
-        self.judge = SecondJudge(options.collector, options.naming)
-        self._watch = Watch(self.feed, self.monitor, self.tell, poll=self._poll)
+        """Prepare the judge."""
+        self.judge = SecondJudge(self.options.collector, self.options.naming)
 
-    @property
-    def packets(self) -> int:
-        """Packets read so far."""
-        return self._watch.packets
+    def prepare(self) -> None:
+        """Get ready for packets while there are rights still; by itself there is nothing to do."""
+
+    def run(self) -> None:
+        """Carry packets until the end."""
 
     def stop(self) -> None:
         """End the run after what has come already; may be called from a signal handler."""
-        self._watch.stop()
 
-    def run(self) -> None:
-        """Carry packets until the end; the last, incomplete second is told too."""
-        self._watch.overload = self.overload
-        self._watch.idle = bool(self.sources)
-        self._watch.run()
-
-    def _poll(self) -> None:
+    def poll(self) -> None:
+        """Let sources take in what has come."""
         for source in self.sources:
             source.poll()
 
@@ -187,3 +69,44 @@ class LiveSession:
         second = Second(counts.start_ns, counts.end_ns, tables, self.judge)
         for listener in self.listeners:
             listener(second)
+
+
+class LiveSession(Telling):
+    """Runs a feed through a monitor in this process until it ends or `stop` is called."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        monitor: Monitor,
+        listeners: Sequence[Callable[[Second], None]] = (),
+        *,
+        overload: Overload | None = None,
+        sources: Sequence[SampleSource] = (),
+    ) -> None:
+        """Prepare the watch."""
+        super().__init__(monitor.options, list(listeners), list(sources))
+        self.feed = feed
+        self.monitor = monitor
+        self.overload = overload or Overload()
+        self._watch = Watch(feed, monitor, self.tell, poll=self.poll)
+
+    @property
+    def packets(self) -> int:
+        """Packets read so far."""
+        return self._watch.packets
+
+    def prepare(self) -> None:
+        """Load what the first packets would wait for, then let them in."""
+        if isinstance(self.feed, RingFeed):
+            warm_up(self.feed.interfaces, self.feed.tunnel_kinds)
+            self.feed.start()
+
+    def stop(self) -> None:
+        """End the run after what has come already; may be called from a signal handler."""
+        self._watch.stop()
+
+    def run(self) -> None:
+        """Carry packets until the end; the last, incomplete second is told too."""
+        self._watch.overload = self.overload
+        self._watch.idle = bool(self.sources) or isinstance(self.feed, RingFeed)
+        self._watch.run()
