@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from fabricscope.recorder import Recorder
 from fabricscope.schemas import schema_of
 from fabricscope.store import DeltaStore
 from fabricscope.topology.fabric import Fabric
@@ -96,13 +97,18 @@ def fill(store: DeltaStore, fabric: Fabric, end_ns: int, seconds: int) -> None:
 
 
 def follow(store: DeltaStore, fabric: Fabric) -> Iterator[int]:
-    """Write the current second's samples, yield its time, and go on with the next, for ever."""
-    while True:
-        now = time.time_ns() // SECOND_NS * SECOND_NS
-        store.append("link_samples", link_rows(fabric, now))
-        store.append("tap_samples", tap_rows(now))
-        yield now
-        time.sleep(max(0.0, 1.0 - time.time() % 1.0))
+    """Record the current second's samples, yield its time, and go on with the next, for ever."""
+    recorder = Recorder(store, "switches")
+    recorder.start()
+    try:
+        while True:
+            now = time.time_ns() // SECOND_NS * SECOND_NS
+            recorder.append("link_samples", link_rows(fabric, now))
+            recorder.append("tap_samples", tap_rows(now))
+            yield now
+            time.sleep(max(0.0, 1.0 - time.time() % 1.0))
+    finally:
+        recorder.stop()
 
 
 def _complete(table: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from fabricscope.dashboard.data.samples import interval_ns, of_collector
+from fabricscope.dashboard.data.samples import interval_ns, of_collector, read_samples
 from fabricscope.dashboard.view import View
 from fabricscope.store import Store
 
@@ -25,7 +25,8 @@ LATE_S: Final = 3
 """Samples of the last seconds may not be there yet; a moment in the past begins earlier by this."""
 STEPS: Final = 60
 """Steps of the time slider over a time range."""
-TREND_POINTS: Final = 40
+TREND_POINTS: Final = 45
+"""Points of a small curve; asked for are twice as many, since intervals come in few lengths."""
 GOOD: Final = 90.0
 HEALTH: Final = (("bad", 0.0), ("poor", 40.0), ("fair", 70.0), ("good", GOOD))
 """Classes of a score by the least that belongs to them."""
@@ -90,14 +91,8 @@ def states_at(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFra
 
 def link_trends(store: Store, view: View) -> pl.DataFrame:
     """Return link, direction, and lists of `utilization` and `score` over the view's time."""
-    rows = store.query(
-        "link_samples",
-        view.start_ns,
-        view.end_ns,
-        columns=["time_ns", *_KEYS, "utilization", "score", "collector", "source"],
-        where=of_collector(view),
-        max_points=TREND_POINTS,
-    )
+    columns = ["time_ns", *_KEYS, "utilization", "score"]
+    rows = read_samples(store, view, "link_samples", columns, 2 * TREND_POINTS)
     step = max(_SECOND_NS, (view.end_ns - view.start_ns) // TREND_POINTS)
     return (
         rows.lazy()

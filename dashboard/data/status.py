@@ -14,7 +14,10 @@ __all__ = ["Status", "read_status"]
 _SECOND_NS: Final = 1_000_000_000
 _TABLES: Final = ("tap_samples", "link_samples")
 _NEAR_S: Final = 60
-_FAR_S: Final = (3_600, 86_400, 2_592_000)
+_HOUR_S: Final = 3_600
+_FAR_S: Final = (_HOUR_S, 86_400, 2_592_000)
+_POINTS: Final = {_HOUR_S: 400, 86_400: 1_500, 2_592_000: 800}
+"""Intervals of the queries that look so far back: of ten seconds, a minute and an hour."""
 _AHEAD_S: Final = 60
 """Clocks of collectors may be ahead of this host's."""
 _COLUMNS: Final = ["time_ns", "collector"]
@@ -46,10 +49,18 @@ def _find_newest(store: Store, now_ns: int) -> pl.DataFrame:
     """Return times and collectors of the newest samples, from as short a range as has any."""
     end = now_ns + _AHEAD_S * _SECOND_NS
     for reach_s in (_NEAR_S, *_FAR_S):
-        points = None if reach_s == _NEAR_S else 60
         for table in _TABLES:
             start = now_ns - reach_s * _SECOND_NS
+            points = _POINTS.get(reach_s)
             rows = store.query(table, start, end, columns=_COLUMNS, max_points=points)
-            if not rows.is_empty():
+            if rows.is_empty():
+                continue
+            if reach_s <= _HOUR_S:
                 return rows
+            # Folded rows stand at the start of their minute or hour: look into that hour.
+            begin = int(rows["time_ns"].max())  # type: ignore[arg-type]
+            return store.query(
+                table, begin, begin + _HOUR_S * _SECOND_NS, columns=_COLUMNS,
+                max_points=_POINTS[_HOUR_S],
+            )  # fmt: skip
     return rows
