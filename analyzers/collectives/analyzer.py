@@ -4,8 +4,9 @@ Memory is bounded: when the list of transfers fills up, neighbours on a channel 
 those with short pauses between them; what a bound still costs is counted.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,6 @@ from numpy.typing import NDArray
 from fabricscope.analyzers.collectives import layout
 from fabricscope.analyzers.collectives.compaction.kernels import join_neighbours
 from fabricscope.analyzers.collectives.layout import CURSOR_CHANNELS, CURSOR_TRANSFERS
-from fabricscope.analyzers.collectives.recognition import recognise
-from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.collectives.transfers.kernels import (
     close_acks,
     close_transfer,
@@ -22,9 +21,16 @@ from fabricscope.analyzers.collectives.transfers.kernels import (
 )
 from fabricscope.analyzers.flows.table import FlowTable
 from fabricscope.analyzers.rdma.table import QueuePairTable
-from fabricscope.records import BATCH_ROWS, Packets
+from fabricscope.records import BATCH_ROWS, PROTOCOLS, Packets
+
+if TYPE_CHECKING:
+    from fabricscope.analyzers.collectives.results import CollectiveResult
 
 FIRST_PAUSE_NS: Final = 1_000
+
+_STOPS: Final = (PROTOCOLS.index("pause"), PROTOCOLS.index("pfc"))
+MAX_STOPS: Final = 65_536
+"""Pause frames whose times are kept, the latest ones."""
 
 
 class CollectiveAnalyzer:
@@ -49,6 +55,7 @@ class CollectiveAnalyzer:
         )
         self._pause_ns = FIRST_PAUSE_NS
         self._end_ns = 0
+        self._stops_ns: deque[int] = deque(maxlen=MAX_STOPS)
 
     def update(
         self,
@@ -66,6 +73,8 @@ class CollectiveAnalyzer:
         follow_transfers(self._state, packets, flow, side, queue_pair)
         if packets.time_ns.size:
             self._end_ns = max(self._end_ns, int(packets.time_ns[-1]))
+        stops = (packets.protocol == _STOPS[0]) | (packets.protocol == _STOPS[1])
+        self._stops_ns.extend(packets.time_ns[stops].tolist())
         spare = self._state.transfers.size - int(self._state.cursor[CURSOR_TRANSFERS])
         if spare < min(3 * BATCH_ROWS, self._state.transfers.size // 4):
             self._compact()
@@ -81,14 +90,23 @@ class CollectiveAnalyzer:
 
     def finish(
         self, flows: FlowTable, queue_pairs: QueuePairTable, captures: Sequence[str] = ()
-    ) -> CollectiveResult:
+    ) -> "CollectiveResult":
         """Recognise jobs and collectives; after this no batch may follow.
 
         captures: the name of each tap's capture, for the frames of findings.
         """
+        # Needed once, at the end: its import can wait until packets are under way.
+        from fabricscope.analyzers.collectives.recognition import recognise
+
         self._close_all()
         return recognise(
-            self.channels, self.transfers, self.counters, queue_pairs, self._end_ns, captures
+            self.channels,
+            self.transfers,
+            self.counters,
+            queue_pairs,
+            self._end_ns,
+            captures,
+            np.sort(np.array(self._stops_ns, np.int64)),
         )
 
     def _close_all(self) -> None:

@@ -1,8 +1,8 @@
 """Who holds a collective back: a rank that computes longer, or a link that is slower.
 
-A rank is late when it starts - with data, or with the credit or notification by which it says
-that it is ready - after all others have. A link is slow when a message, once begun, takes much
-longer on it than elsewhere; ranks that merely wait send their messages at full rate.
+A rank is late when it computes longer than the others: from when it had the result of an iteration
+to its first sign in the next one - data, or the credit or notification by which it says that it is
+ready. What it waits for meanwhile is no computing. Slow links are looked for in link_speed.py.
 """
 
 from typing import Any, Final
@@ -12,181 +12,178 @@ from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_ACK, KIND_CONTROL
+from fabricscope.analyzers.collectives.link_speed import position, slow_link
 from fabricscope.analyzers.collectives.operations import Collective
 
-MIN_LATE_PART: Final = 0.25
+MIN_LATE_PART: Final = 0.05
 """A straggler's lateness is at least this part of what an operation takes without it."""
+
+MIN_LATE_PART_TCP: Final = 0.25
+"""Over TCP, where nobody says since when a rank computes, ranks differ by more."""
 
 MIN_LATE_NS: Final = 20_000
 MIN_LATE_SHARE: Final = 0.25
 """It is late in at least this part of the iterations, and in two if there are several."""
 
 NOISE_FACTOR: Final = 3.0
-SLOW_FACTOR: Final = 0.6
-"""A slow link has less than this part of the median rate of the others."""
-
-OTHER_END: Final = 0.8
-"""Who hears from a slow sender looks slow too: a receiver is named only if it is slower still."""
 
 
-def first_signs(events: Events, collective: Collective) -> NDArray[np.float64]:
-    """Return when each rank first showed up in each iteration, (iterations, ranks), NaN: never.
+def first_signs(
+    events: Events, collective: Collective
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return when each rank first showed up in each iteration, and since when it could.
 
-    A sign counts from the end of the iteration before on, as seen from the rank itself.
+    Both (iterations, ranks), NaN: never, unknown. A sign counts from when the rank had the result
+    of the iteration before, which is known over RDMA from the second iteration on.
     """
-    count = len(events.ranks)
-    signs = np.full((len(collective.segments), count), np.nan)
-    shows = np.flatnonzero((events.kind != KIND_ACK) & events.seen)
-    src, start = events.src[shows], events.start_ns[shows]
-    for rank in range(count):
-        own = np.sort(start[src == rank])
-        heard = events.dst == rank
-        for number, segment in enumerate(collective.segments):
-            rows = segment.rows
-            sent = rows[(events.src[rows] == rank) & (events.kind[rows] < KIND_CONTROL)]
-            if number == 0 or sent.size == 0 or not events.rdma:
-                counted = rows[(events.src[rows] == rank) & (events.kind[rows] != KIND_ACK)]
-                if counted.size:
-                    signs[number, rank] = float(events.start_ns[counted].min())
-                continue
-            before = collective.segments[number - 1].rows
-            mine = before[
-                ((events.src[before] == rank) | heard[before])
-                & (events.kind[before] < KIND_CONTROL)
-            ]
-            since = int(events.end_ns[mine].max()) if mine.size else 0
-            place = int(np.searchsorted(own, since, side="right"))
-            if place < own.size:
-                signs[number, rank] = float(own[place])
-    return signs
+    segments = collective.segments
+    signs = np.full((len(segments), len(events.ranks)), np.nan)
+    since = np.full_like(signs, np.nan)
+    ready = np.flatnonzero((events.kind == KIND_CONTROL) & events.seen)
+    parts = [segment.rows[events.seen[segment.rows]] for segment in segments]
+    for rank in range(len(events.ranks)):
+        credits = np.sort(events.start_ns[ready[events.src[ready] == rank]])
+        before = np.zeros(0, np.int64)
+        for number, rows in enumerate(parts):
+            data = rows[events.kind[rows] < KIND_CONTROL]
+            counted = data if before.size else rows[events.kind[rows] != KIND_ACK]
+            shows = events.start_ns[counted[events.src[counted] == rank]]
+            if before.size:
+                since[number, rank] = events.end_ns[before].max()
+                place = int(np.searchsorted(credits, since[number, rank], side="right"))
+                shows = np.concatenate((shows, credits[place : place + 1]))
+            if shows.size:
+                signs[number, rank] = shows.min()
+            if events.rdma:
+                received = data[events.dst[data] == rank]
+                # Who hears nothing has its buffer back when it has sent all.
+                before = received if received.size else data[events.src[data] == rank]
+    return signs, since
 
 
-def late_rank(events: Events, collective: Collective) -> dict[str, Any] | None:
-    """Return the rank that starts last by far, None when no rank does."""
-    ready_signs = bool((events.kind == KIND_CONTROL).any())
-    together = collective.algorithm in ("ring", "direct", "halving_doubling")
-    if not (ready_signs or (together and not collective.hub >= 0)):
+def _enabled(
+    events: Events, collective: Collective, signs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return when each rank had heard, before it first sent, from all that it heard from by then.
+
+    (iterations, ranks); NaN: it heard from nobody. In trees and chains only the first of a branch
+    begin by themselves.
+    """
+    heard = np.full_like(signs, np.nan)
+    for number, segment in enumerate(collective.segments):
+        rows = segment.rows[events.seen[segment.rows]]
+        rows = rows[events.kind[rows] < KIND_CONTROL]
+        key = events.dst[rows] * len(events.ranks) + events.src[rows]
+        order = np.lexsort((events.end_ns[rows], key))
+        first = rows[order[np.flatnonzero(np.diff(key[order], prepend=-1))]]
+        receiver, when = events.dst[first], events.end_ns[first]
+        sooner = when < signs[number, receiver]
+        latest = np.full(signs.shape[1], -np.inf)
+        np.maximum.at(latest, receiver[sooner], when[sooner])
+        heard[number] = np.where(np.isinf(latest), np.nan, latest)
+    return heard
+
+
+def _lower_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each row without NaN, of an even count the lower middle; (n, 1)."""
+    known = (~np.isnan(values)).sum(axis=1, keepdims=True)
+    middle = np.take_along_axis(np.sort(values, axis=1), np.maximum(known - 1, 0) // 2, axis=1)
+    return np.asarray(middle, np.float64)
+
+
+def _lateness(events: Events, collective: Collective) -> NDArray[np.float64]:
+    """Return by how much each rank shows up later than it would computing as long as the others.
+
+    (iterations, ranks), NaN: it does not show up.
+    """
+    signs, since = first_signs(events, collective)
+    began = np.full((len(signs), 1), np.nan)
+    some = ~np.isnan(signs).all(axis=1)
+    began[some, 0] = np.nanmin(signs[some], axis=1)
+    since = np.where(np.isnan(since), began, since)
+    if bool((events.kind == KIND_CONTROL).any()) or collective.algorithm in _TOGETHER:
+        return np.asarray(signs - since - _lower_median(signs - since), np.float64)
+    heard = _enabled(events, collective, signs)
+    alone = np.where(np.isnan(heard), signs - since, np.nan)
+    usual = _lower_median(np.where(np.isnan(alone).all(axis=1)[:, None], signs - since, alone))
+    return np.asarray(signs - np.fmax(since + usual, heard), np.float64)
+
+
+_TOGETHER: Final = ("ring", "direct", "halving_doubling")
+"""Algorithms in which all ranks begin by themselves."""
+
+
+def late_rank(
+    events: Events, collective: Collective, pauses_ns: NDArray[np.int64]
+) -> dict[str, Any] | None:
+    """Return the rank that computes longest by far, None when no rank does.
+
+    pauses_ns: when pause frames were seen, ascending; a rank that is stopped computes no longer.
+    """
+    late = _lateness(events, collective)
+    known = ~np.isnan(late)
+    rows = known.sum(axis=1) >= min(3, late.shape[1])
+    if (not events.rdma and collective.algorithm not in _TOGETHER) or not rows.any():
         return None
-    signs = first_signs(events, collective)
-    known = ~np.isnan(signs)
-    if signs.shape[1] < 2 or (known.sum(axis=1) < 2).all():
-        return None
-    rows = known.sum(axis=1) >= min(3, signs.shape[1])
-    if not rows.any():
-        return None
-    signs = signs[rows]
-    spans = np.array([s.end_ns - s.start_ns for s in collective.segments], np.float64)[rows]
-    order = np.sort(np.where(np.isnan(signs), -np.inf, signs), axis=1)
-    last = np.where(np.isnan(signs), -np.inf, signs).argmax(axis=1)
-    lateness = order[:, -1] - order[:, -2]
+    late = late[rows]
+    spans = np.array([(s.start_ns, s.end_ns) for s in collective.segments], np.int64)[rows]
+    lengths = (spans[:, 1] - spans[:, 0]).astype(np.float64)
+    order = np.sort(np.where(np.isnan(late), -np.inf, late), axis=1)
+    last = np.where(np.isnan(late), -np.inf, late).argmax(axis=1)
+    margin = order[:, -1] - order[:, -2]
     # What the others differ by among themselves is noise.
-    noise = float(np.median(order[:, -2] - np.nanmin(signs, axis=1)))
-    without = np.maximum(spans - lateness, 1.0)
-    late = (lateness > MIN_LATE_NS) & (lateness > MIN_LATE_PART * float(np.median(without)))
-    late &= lateness > NOISE_FACTOR * min(noise, float(np.median(without)))
-    if not late.any():
+    part = MIN_LATE_PART if events.rdma else MIN_LATE_PART_TCP
+    least = 0.0 if events.rdma else np.nanmin(late, axis=1)
+    noise = float(np.median(np.abs(order[:, -2] - least)))
+    without = float(np.median(np.maximum(lengths - margin, 1.0)))
+    is_late = (margin > MIN_LATE_NS) & (margin > part * without)
+    is_late &= margin > NOISE_FACTOR * min(noise, without)
+    is_late &= ~_paused(spans, margin, pauses_ns)
+    if not is_late.any():
         return None
-    rank = int(np.bincount(last[late]).argmax())
-    hits = late & (last == rank)
-    needed = max(MIN_LATE_SHARE * len(signs), 2)
-    if hits.sum() < needed or hits.sum() < 0.6 * late.sum():
+    rank = int(np.bincount(last[is_late]).argmax())
+    hits = is_late & (last == rank)
+    needed = max(MIN_LATE_SHARE * len(late), 2)
+    if hits.sum() < needed or hits.sum() < 0.6 * is_late.sum():
         return None
-    middle = np.nanmedian(np.where(np.arange(signs.shape[1]) == rank, np.nan, signs), axis=1)
-    late_ms = float(np.median(signs[hits, rank] - middle[hits])) / 1e6
     return {
         "kind": "compute",
-        "rank": _position(collective, rank),
+        "rank": position(collective, rank),
         "ip": events.ranks[rank],
         "direction": None,
-        "late_ms": round(late_ms, 4),
+        "late_ms": round(float(np.median(late[hits, rank])) / 1e6, 4),
         "rate_gbps": None,
         "evidence": {
             "late_iterations": int(hits.sum()),
-            "iterations": len(signs),
+            "iterations": len(late),
             "others_spread_ms": round(noise / 1e6, 4),
-            "wait_share": round(float(lateness[hits].sum() / spans.sum()), 3),
+            "wait_share": round(float(margin[hits].sum() / lengths.sum()), 3),
         },
     }
 
 
-def _position(collective: Collective, rank: int) -> int:
-    return collective.order.index(rank) if rank in collective.order else rank
+def _paused(
+    spans: NDArray[np.int64], margin: NDArray[np.float64], pauses_ns: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell in which iterations, or up to as long before as a rank is late, pause frames passed."""
+    begins = spans[:, 0] - np.where(np.isfinite(margin), margin, 0).astype(np.int64)
+    return np.asarray(
+        np.searchsorted(pauses_ns, spans[:, 1]) > np.searchsorted(pauses_ns, begins), np.bool_
+    )
 
 
-def _rates(events: Events, collective: Collective, ends: NDArray[np.int64]) -> dict[int, float]:
-    """Return the rate in Gb/s of messages under way, by host at that end (sender or receiver)."""
-    rows = np.concatenate([segment.rows for segment in collective.segments])
-    rows = rows[(events.kind[rows] < KIND_CONTROL)]
-    # Of the channels of a host those under way at once share its link: take their union.
-    rates: dict[int, float] = {}
-    for host in np.unique(ends[rows]).tolist():
-        own = rows[ends[rows] == host]
-        own = own[events.end_ns[own] > events.start_ns[own]]
-        own = own[np.argsort(events.start_ns[own], kind="stable")]
-        if own.size == 0:
-            continue
-        until = np.maximum.accumulate(events.end_ns[own])
-        heads = np.concatenate(([True], events.start_ns[own[1:]] > until[:-1]))
-        first = np.flatnonzero(heads)
-        busy = until[np.concatenate((first[1:], [own.size])) - 1] - events.start_ns[own[first]]
-        carried = np.add.reduceat(events.bytes[own], first).astype(np.float64)
-        # The clock starts at the first packet's end: its bytes are not of the time measured.
-        head = own[first]
-        carried -= events.bytes[head] / np.maximum(events.packets[head], 1)
-        # The median by bytes: a few messages that wait for a repetition tell nothing of the link.
-        rate = carried * 8 / np.maximum(busy, 1)
-        order = np.argsort(rate)
-        half = np.searchsorted(np.cumsum(carried[order]), carried.sum() / 2)
-        rates[host] = float(rate[order][half])
-    return rates
-
-
-def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
-    """Return the host and direction whose messages crawl, None when none do."""
-    worst: tuple[float, int, str, float, float] | None = None
-    # A sender that feeds several children at once gives each a part of its rate.
-    branches = 1
-    if collective.algorithm == "tree":
-        branches = int((collective.segments[0].matrix > 0).sum(axis=1).max())
-    for direction, ends in (("up", events.src), ("down", events.dst)):
-        rates = _rates(events, collective, ends)
-        if len(rates) < 2:
-            continue
-        for host, rate in rates.items():
-            others = float(np.median([r for h, r in rates.items() if h != host]))
-            ratio = rate / max(others, 1e-9)
-            better = (
-                1.0 if worst is None else (0.98 if worst[2] == direction else OTHER_END) * worst[0]
-            )
-            if ratio < SLOW_FACTOR / branches and ratio < better:
-                worst = (ratio, host, direction, rate, others)
-    if worst is None:
-        return None
-    ratio, host, direction, rate, others = worst
-    return {
-        "kind": "link",
-        "rank": _position(collective, host),
-        "ip": events.ranks[host],
-        "direction": direction,
-        "late_ms": None,
-        "rate_gbps": round(rate, 4),
-        "evidence": {
-            "others_gbps": round(others, 4),
-            "ratio": round(ratio, 3),
-            "iterations": len(collective.segments),
-        },
-    }
-
-
-def diagnose(events: Events, collective: Collective, slowed: set[int]) -> dict[str, Any] | None:
+def diagnose(
+    events: Events, collective: Collective, slowed: set[int], pauses_ns: NDArray[np.int64]
+) -> dict[str, Any] | None:
     """Return what holds the collective back in the JSON form of a straggler, None for nothing.
 
-    slowed: senders that CNPs told to slow down; their pace is the network's, not their link's.
+    slowed: senders that CNPs told to slow down; their pace is the network's, not their link's;
+    pauses_ns: when pause frames were seen, ascending.
     """
     if collective.operation == "barrier" or len(collective.segments) < 2:
         # What happened once is no habit.
         return None
-    late = late_rank(events, collective)
+    late = late_rank(events, collective, pauses_ns)
     if late is not None:
         return late
     slow = slow_link(events, collective)

@@ -28,6 +28,7 @@ from fabricscope.analyzers.rdma.table import QueuePairs
 MIN_EXPLAINED: Final = 0.5
 """A group of which less fits collectives is no job."""
 
+NO_PAUSES: Final = np.zeros(0, np.int64)
 
 MAX_LOST: Final = 0.15
 """From this loss on nothing is said: see docs/accuracy.md for what is right at which loss."""

@@ -50,7 +50,7 @@ def _spans_of(events: Events, collective: Collective, limit: int) -> RankSpans:
     if events.rdma:
         # A credit says that its sender is ready, though its own data may wait for another's; one
         # given long before anybody began says nothing.
-        signs = first_signs(events, dataclasses.replace(collective, segments=segments))
+        signs, _ = first_signs(events, dataclasses.replace(collective, segments=segments))
         begins = np.array([[segment.start_ns] for segment in segments])
         lengths = np.array([[segment.end_ns - segment.start_ns] for segment in segments])
         ready = (signs < first) & (signs >= begins - lengths)
