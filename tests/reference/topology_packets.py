@@ -332,8 +332,11 @@ class Simulator:
             return
         if pair.counts["cnps"] == 1:
             pair.alpha = 1.0
-        pair.throttled, pair.target = True, pair.rate
-        pair.rate = max(pair.rate * (1.0 - 0.5 * pair.alpha), control.least_gbps / 8000.0)
+        if not (control.keeps_target and pair.throttled) or pair.by_time + pair.by_bytes:
+            pair.target = pair.rate
+        pair.throttled = True
+        rate = max(pair.rate * (1.0 - 0.5 * pair.alpha), control.least_gbps / 8000.0)
+        self.change_rate(pair, rate)
         pair.alpha = (1.0 - control.gain) * pair.alpha + control.gain
         pair.by_time = pair.by_bytes = pair.bytes_since = 0
         pair.cuts += 1
@@ -361,6 +364,15 @@ class Simulator:
         elif max(pair.by_time, pair.by_bytes) > control.fast_stages:
             pair.target += control.additive_gbps / 8000.0
         pair.target = min(pair.target, pair.line)
-        pair.rate = 0.5 * (pair.rate + pair.target)
-        if pair.rate > 0.999 * pair.line:
-            pair.rate, pair.throttled = pair.line, False
+        rate = 0.5 * (pair.rate + pair.target)
+        if rate > 0.999 * pair.line:
+            rate, pair.throttled = pair.line, False
+        self.change_rate(pair, rate)
+
+    def change_rate(self, pair, rate):
+        """Keep the bytes for which the pair still waits, and let them go at the new rate."""
+        if pair.may_send > self.now:
+            pair.may_send = self.now + int((pair.may_send - self.now) * (pair.rate / rate) + 0.5)
+            if pair.state == "paced":
+                self.at(pair.may_send, lambda: self.unpace(pair))
+        pair.rate = rate

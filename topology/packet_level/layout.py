@@ -290,6 +290,7 @@ RULES: Final = np.dtype(
         ("raise_period", "i8"),
         ("raise_bytes", "i8"),
         ("fast_stages", "i8"),
+        ("keeps_target", "i8"),
         ("additive", "f8"),
         ("hyper", "f8"),
         ("least_rate", "f8"),

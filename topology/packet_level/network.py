@@ -194,6 +194,7 @@ def _rules(nic: Nic, switch: SwitchModel, plan: Plan, balancing: Balancing) -> N
         row["alpha_period"] = picoseconds(control.alpha_period_ns)
         row["raise_period"] = picoseconds(control.raise_period_ns)
         row["raise_bytes"], row["fast_stages"] = control.raise_bytes, control.fast_stages
+        row["keeps_target"] = control.keeps_target
         row["additive"] = control.additive_gbps / 8000.0
         row["hyper"] = control.hyper_gbps / 8000.0
         row["least_rate"] = control.least_gbps / 8000.0

@@ -13,23 +13,29 @@ TIMEOUT_UNIT_NS: Final = 4096.0
 
 @dataclass(frozen=True, slots=True)
 class Dcqcn:
-    """Congestion control of the sender (Zhu et al., SIGCOMM 2015, table 14 and section 5).
+    """Congestion control of the sender (Zhu et al., SIGCOMM 2015), as NICs are delivered.
 
-    gain: g of alpha. alpha_period_ns: K, alpha decays when no CNP came for so long.
-    raise_period_ns, raise_bytes: timer T and byte counter B of the rate's increase. fast_stages:
-    F. additive_gbps: R_AI; hyper_gbps: R_HAI; least_gbps: the lowest rate. cnp_interval_ns: N, a
-    receiver's shortest time between two CNPs of a queue pair.
+    Defaults are those of ConnectX-4 and later (NVIDIA, DOCA documentation, "DCQCN CC Parameters"):
+    gain: g of alpha (dce_tcp_g, 1019/1024 is kept). alpha_period_ns: K, alpha decays when no CNP
+    came for so long (dce_tcp_rtt). raise_period_ns, raise_bytes: timer T and byte counter B of the
+    rate's increase (rpg_time_reset, rpg_byte_reset). fast_stages: F (rpg_threshold). keeps_target:
+    a cut lowers the target only if the rate has risen since the cut before (clamp_tgt_rate off).
+    additive_gbps: R_AI (rpg_ai_rate); hyper_gbps: R_HAI (rpg_hai_rate); least_gbps: the lowest
+    rate (rpg_min_rate). cnp_interval_ns: N, shortest time between two cuts
+    (rate_reduce_monitor_period), here kept by the receiver between two CNPs of a queue pair.
+    The paper's own: gain 1/256, 55 us, 55 us, 10 MB, 5, false, 0.04, 0.4, 0.1 and 50 us.
     """
 
-    gain: float = 1 / 256
-    alpha_period_ns: float = 55_000.0
-    raise_period_ns: float = 55_000.0
-    raise_bytes: int = 10_000_000
-    fast_stages: int = 5
-    additive_gbps: float = 0.04
-    hyper_gbps: float = 0.4
-    least_gbps: float = 0.1
-    cnp_interval_ns: float = 50_000.0
+    gain: float = 5 / 1024
+    alpha_period_ns: float = 1_000.0
+    raise_period_ns: float = 300_000.0
+    raise_bytes: int = 32_767
+    fast_stages: int = 1
+    keeps_target: bool = True
+    additive_gbps: float = 0.005
+    hyper_gbps: float = 0.05
+    least_gbps: float = 0.001
+    cnp_interval_ns: float = 4_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class Nic:
     retry_count: time-outs before the queue pair fails (NCCL_IB_RETRY_CNT, 7). backoff: factor
     from one time-out to the next. reorder_packets: where packets are sprayed, receivers keep what
     overtakes (as NICs with adaptive routing do for WRITE), and a hole draws a NAK once a packet
-    that many PSNs behind it has come. dcqcn: None switches congestion control off.
+    that many PSNs behind it has come (64: the receiver's bitmap of MP-RDMA, NSDI 2018); what is
+    repeated goes back to the hole. dcqcn: None switches congestion control off.
     """
 
     mtu_bytes: int = 4096
@@ -57,7 +64,7 @@ class Nic:
     timeout: int = 20
     retry_count: int = 7
     backoff: float = 1.0
-    reorder_packets: int = 256
+    reorder_packets: int = 64
     dcqcn: Dcqcn | None = field(default_factory=Dcqcn)
 
     def __post_init__(self) -> None:

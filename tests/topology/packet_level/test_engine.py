@@ -1,11 +1,13 @@
 """Truths that can be written down: times of single packets, queues, losses and time-outs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from fabricscope.topology.failures import ChannelEvent, Failure
 from fabricscope.topology.packet_level.engine import run_packets
-from fabricscope.topology.packet_level.parameters import Nic, SwitchModel
+from fabricscope.topology.packet_level.parameters import Dcqcn, Nic, SwitchModel
 from fabricscope.topology.recovery.plan import ALL_GROUPS, Moments, Plan, RouteChange
 from fabricscope.topology.routing.balancing import Balancing, assign_hashes
 from fabricscope.topology.routing.routes import RouteState, build_routes, find_paths
@@ -63,6 +65,27 @@ def test_incast_takes_as_long_as_in_htsim(leaf_spine, transfers, buffer_bytes):
     assert 1_310_900 * 0.98 < result.acknowledged_ns.max() < 1_329_300 * 1.02
     assert result.packets_lost == 0
     assert (result.pauses > 0) == (buffer_bytes == 2_000_000)
+
+
+def test_control_as_delivered_spares_the_bottleneck(leaf_spine, transfers):
+    """With the defaults an incast fills its queue less, and its link all the same."""
+    fabric = leaf_spine(4, 2, 8)
+    workload = transfers(fabric.endpoints[:8], [fabric.endpoints[31]] * 8, 2_000_000)
+    plain = run(fabric, workload)
+    controlled = run(fabric, workload, nic=dataclasses.replace(PLAIN, dcqcn=Dcqcn()))
+    assert controlled.makespan_ns == pytest.approx(plain.makespan_ns, rel=0.02)
+    assert 0 < controlled.marked < plain.marked
+
+
+@pytest.mark.parametrize("period_ns", [20_000.0, 100_000.0])
+def test_a_rate_that_rises_shortens_the_wait_for_the_next_packet(leaf_spine, transfers, period_ns):
+    """At the lowest rate a packet would wait for 33 ms; the timer raises the rate long before."""
+    fabric = leaf_spine(4, 2, 8)
+    control = Dcqcn(gain=1.0, raise_period_ns=period_ns, raise_bytes=1 << 40)
+    workload = transfers(fabric.endpoints[:8], [fabric.endpoints[31]] * 8, 500_000)
+    result = run(fabric, workload, nic=dataclasses.replace(PLAIN, dcqcn=control))
+    assert (result.queue_pairs["cnps"] > 20).any()
+    assert result.makespan_ns < 2e6
 
 
 def test_an_empty_message_is_one_packet_and_a_join_is_none(leaf_spine, transfers):

@@ -16,8 +16,14 @@ from reference.topology_packets import Simulator
 
 FAST_CONTROL = Dcqcn(
     alpha_period_ns=5_501.3, raise_period_ns=6_002.7, raise_bytes=30_000, fast_stages=2,
-    cnp_interval_ns=4_003.1, additive_gbps=1.0, hyper_gbps=5.0,
+    cnp_interval_ns=4_003.1, additive_gbps=1.0, hyper_gbps=5.0, gain=1 / 256, keeps_target=False,
+    least_gbps=0.1,
 )  # fmt: skip
+SLOW_CONTROL = dataclasses.replace(
+    FAST_CONTROL, keeps_target=True, raise_period_ns=40_001.3, raise_bytes=16_000, fast_stages=1,
+    gain=1 / 16, least_gbps=0.01,
+)  # fmt: skip
+"""Cuts so deep that a packet's wait outlasts the timer that raises the rate."""
 SWITCHES = {
     "roomy": SwitchModel(buffer_bytes=2_000_000, headroom_bytes=20_000),
     "marking": SwitchModel(mark_from_bytes_per_gbps=100.0, mark_all_bytes_per_gbps=2_000.0),
@@ -93,7 +99,7 @@ def test_twin(transfers, name, seed):
     nic = Nic(
         window_bytes=80_000 if seed % 3 else 1 << 20, ack_every=1 + seed, timeout=5,
         retry_count=20, backoff=2.0 if seed == 5 else 1.0,
-        dcqcn=FAST_CONTROL if name in ("marking", "all") else None,
+        dcqcn={"marking": SLOW_CONTROL, "all": FAST_CONTROL}.get(name),
     )  # fmt: skip
     routes = build_routes(fabric)
     switch = SWITCHES[name]

@@ -34,6 +34,7 @@ from fabricscope.topology.packet_level.queues.kernels import (
 from fabricscope.topology.packet_level.transport.kernels import (
     accept_data,
     accept_scattered,
+    advance_rate,
     after_sending,
     answer,
     can_send,
@@ -42,6 +43,7 @@ from fabricscope.topology.packet_level.transport.kernels import (
     make_ready,
     next_data_packet,
     note_acknowledged,
+    pace_time,
 )
 from fabricscope.topology.routing.kernels import (
     mix,
@@ -55,9 +57,12 @@ def activate(net, number, now):
     clock = net.clock[0]
     if pair["state"] != QP_IDLE or not can_send(net.rules[0], pair):
         return
+    if pair["may_send"] > now and pair["throttled"]:
+        advance_rate(net.rules[0], pair, now)
     if pair["may_send"] > now:
         pair["state"] = QP_PACED
-        schedule(net.heap, clock, net.due, pair["may_send"], clock["base_pace"] + number)
+        wake = pace_time(net.rules[0], pair)
+        schedule(net.heap, clock, net.due, wake, clock["base_pace"] + number)
         return
     channel = home_port(net, number)
     if channel >= 0:

@@ -31,7 +31,24 @@ from fabricscope.topology.packet_level.queues.kernels import (
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def raise_rate(rules, pair):
+def change_rate(pair, rate, now):
+    """Give a queue pair another rate; what it has to wait for its next packet follows."""
+    if pair["may_send"] > now:
+        left = (pair["may_send"] - now) * (pair["rate"] / rate)
+        pair["may_send"] = now + np.int64(min(left, 1e18) + 0.5)
+    pair["rate"] = rate
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def pace_time(rules, pair):
+    """Return when a paced queue pair is looked at: when it may send, or its rate rises before."""
+    if pair["throttled"]:
+        return min(pair["may_send"], pair["raise_time"] + rules["raise_period"])
+    return pair["may_send"]
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def raise_rate(rules, pair, now):
     """Take one step of DCQCN's increase: fast recovery, additive or hyper."""
     by_time = pair["raised_by_time"]
     by_bytes = pair["raised_by_bytes"]
@@ -40,10 +57,11 @@ def raise_rate(rules, pair):
     elif max(by_time, by_bytes) > rules["fast_stages"]:
         pair["target"] += rules["additive"]
     pair["target"] = min(pair["target"], pair["line_rate"])
-    pair["rate"] = 0.5 * (pair["rate"] + pair["target"])
-    if pair["rate"] > 0.999 * pair["line_rate"]:
-        pair["rate"] = pair["line_rate"]
+    rate = 0.5 * (pair["rate"] + pair["target"])
+    if rate > 0.999 * pair["line_rate"]:
+        rate = pair["line_rate"]
         pair["throttled"] = 0
+    change_rate(pair, rate, now)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -52,7 +70,7 @@ def advance_rate(rules, pair, now):
     while pair["throttled"] and now - pair["raise_time"] >= rules["raise_period"]:
         pair["raise_time"] += rules["raise_period"]
         pair["raised_by_time"] += 1
-        raise_rate(rules, pair)
+        raise_rate(rules, pair, pair["raise_time"])
     while now - pair["alpha_time"] >= rules["alpha_period"]:
         pair["alpha_time"] += rules["alpha_period"]
         pair["alpha"] *= 1.0 - rules["gain"]
@@ -66,16 +84,20 @@ def cut_rate(rules, pair, now):
     """Answer a CNP: DCQCN's decrease."""
     if not rules["dcqcn"]:
         return
+    lowers = not rules["keeps_target"] or not pair["throttled"]
     if pair["throttled"]:
         advance_rate(rules, pair, now)
+        lowers |= pair["raised_by_time"] + pair["raised_by_bytes"] > 0
     elif pair["cnps"] == 1:
         pair["alpha"] = 1.0
         pair["alpha_time"] = now
     else:
         advance_rate(rules, pair, now)
     pair["throttled"] = 1
-    pair["target"] = pair["rate"]
-    pair["rate"] = max(pair["rate"] * (1.0 - 0.5 * pair["alpha"]), rules["least_rate"])
+    if lowers:
+        pair["target"] = pair["rate"]
+    rate = max(pair["rate"] * (1.0 - 0.5 * pair["alpha"]), rules["least_rate"])
+    change_rate(pair, rate, now)
     pair["alpha"] = (1.0 - rules["gain"]) * pair["alpha"] + rules["gain"]
     pair["alpha_time"] = now
     pair["raise_time"] = now
@@ -178,12 +200,13 @@ def after_sending(heap, clock, due, rules, ports, queue_pairs, number, channel, 
         if pair["bytes_since"] >= rules["raise_bytes"]:
             pair["bytes_since"] = 0
             pair["raised_by_bytes"] += 1
-            raise_rate(rules, pair)
+            raise_rate(rules, pair, now)
         pair["may_send"] = now + np.int64(size / pair["rate"] + 0.5)
     if can_send(rules, pair):
         if pair["may_send"] > leaves:
             pair["state"] = QP_PACED
-            schedule(heap, clock, due, pair["may_send"], clock["base_pace"] + number)
+            wake = pace_time(rules, pair)
+            schedule(heap, clock, due, wake, clock["base_pace"] + number)
         else:
             pair["state"] = QP_READY
             pair["next_ready"] = -1
