@@ -183,3 +183,20 @@ def test_kernels_from_the_cache_run_and_are_linked_to_others(tmp_path: Path) -> 
     # The callee comes from the cache twice: called by itself, and linked into what is compiled.
     linked = run("assert callee.twice(5) == 11")
     assert linked.startswith("14 Counter() Counter({(int64,): 1})")
+
+
+def test_numba_comes_without_yaml_unless_settings_are_written_in_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from fabricscope.compiled import load_without_compiler\n"
+        "load_without_compiler(); print('yaml' in sys.modules, end=' ')\n"
+        "import yaml; print(yaml.safe_load('1'))"
+    )
+    for settings, loaded in ((False, "False"), (True, "True")):
+        if settings:
+            (tmp_path / ".numba_config.yaml").write_text("{}\n")
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.split() == [loaded, "1"]

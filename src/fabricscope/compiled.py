@@ -8,6 +8,7 @@ import contextlib
 import functools
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,9 +55,10 @@ def load_without_compiler() -> None:
     of a second; machine code from the cache needs its run-time library only. A kernel that is not
     in the cache sets the compiler up by itself. Beside the machine code lies what others link when
     they are compiled, which is the greater part and is read only then. Any other Numba than the
-    one this was written for is left as it is.
+    one this was written for is left as it is. Called before kernels are imported, it spares each
+    of them a look at whether its folder can be written to.
     """
-    import numba
+    numba = _import_numba()
     from numba.core import caching, codegen
     from numba.core.runtime.nrt import rtsys
 
@@ -69,7 +71,30 @@ def load_without_compiler() -> None:
             return cache._load_overload(signature, context)
 
     setattr(caching.Cache, "load_overload", load_overload)  # noqa: B010 - mypy forbids the other
+    look: Any = caching._CacheLocator.ensure_cache_path
+    looked: set[str] = set()
+
+    def ensure_cache_path(locator: Any) -> None:
+        path = locator.get_cache_path()
+        if path not in looked:
+            look(locator)
+            looked.add(path)
+
+    setattr(caching._CacheLocator, "ensure_cache_path", ensure_cache_path)  # noqa: B010
     _load_linkable_late(codegen)
+
+
+def _import_numba() -> Any:
+    """Import Numba, without YAML where it has no settings file to read with it."""
+    hidden = not {"numba", "yaml"} & sys.modules.keys() and not os.path.exists(".numba_config.yaml")
+    if hidden:
+        sys.modules["yaml"] = None  # type: ignore[assignment]
+    try:
+        import numba
+    finally:
+        if hidden:
+            del sys.modules["yaml"]
+    return numba
 
 
 def _load_linkable_late(codegen: Any) -> None:

@@ -85,6 +85,9 @@ def _check(request: Request) -> None:
 
 def _analyze(request: Request) -> dict[str, Any]:
     from fabricscope.cli.progress import Progress
+    from fabricscope.compiled import load_without_compiler
+
+    load_without_compiler()
     from fabricscope.pipeline.analysis import Options, analyze
     from fabricscope.pipeline.compilation import kernels_are_compiled
 

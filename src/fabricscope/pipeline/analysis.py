@@ -4,6 +4,7 @@ The wiring stands here and can be read top to bottom. Threads carry one batch ea
 stages; decoding runs side by side, the stages with state take the batches in order.
 """
 
+import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from fabricscope.analyzers.balance import PathBalance
 from fabricscope.analyzers.behaviour.analyzer import BehaviourAnalyzer
 from fabricscope.analyzers.behaviour.judging import BehaviourVerdicts, judge
 from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
-from fabricscope.analyzers.collectives.results import CollectiveResult
 from fabricscope.analyzers.connection_manager import ConnectionTracker
 from fabricscope.analyzers.flows import ClosedFlows, FlowTable
 from fabricscope.analyzers.pause import PauseTable
@@ -35,6 +34,8 @@ from fabricscope.records import BATCH_ROWS, PROTOCOLS, Packets, allocate_packets
 if TYPE_CHECKING:
     import polars as pl
 
+    from fabricscope.analyzers.balance import PathBalance
+    from fabricscope.analyzers.collectives.results import CollectiveResult
     from fabricscope.analyzers.iwarp.session import IwarpAnalyzer, IwarpResult
     from fabricscope.analyzers.taps.analyzer import TapResult
     from fabricscope.pipeline.several import SeveralTaps
@@ -43,6 +44,7 @@ load_without_compiler()
 
 MAX_LISTED_FLOWS: Final = 200_000
 _LOOK_EVERY_S: Final = 0.1
+_IMPORT_SWITCH_S: Final = 0.000_2
 _TCP: Final = PROTOCOLS.index("tcp")
 
 
@@ -73,7 +75,7 @@ class Analysis:
     closed: list[ClosedFlows]
     applications: "list[pl.DataFrame]"
     behaviour: BehaviourVerdicts
-    collectives: CollectiveResult
+    collectives: "CollectiveResult"
     queue_pairs: QueuePairTable
     connections: ConnectionTracker
     pauses: list[dict[str, object]]
@@ -111,7 +113,7 @@ class _Run:
         self.behaviour = BehaviourAnalyzer(options.flow_capacity)
         self.features: list[np.ndarray] = []
         self.collectives = CollectiveAnalyzer(flow_capacity=options.flow_capacity)
-        self.balance = None if isinstance(source, SingleFile) else PathBalance()
+        self.balance = None if isinstance(source, SingleFile) else _path_balance()
         self.closed: list[ClosedFlows] = []
         self.named: list[pl.DataFrame] = []
         self.listed = 0
@@ -264,6 +266,27 @@ class _Run:
         )
 
 
+def _path_balance() -> "PathBalance":
+    from fabricscope.analyzers.balance import PathBalance
+
+    return PathBalance()
+
+
+def _import_beside() -> None:
+    """Import what is needed at the end, for a sixth of a second, while the kernels work.
+
+    Importing holds the interpreter, and threads that come out of a kernel would wait 5 ms for it
+    each time: as long as several kernels run.
+    """
+    patience_s = sys.getswitchinterval()
+    sys.setswitchinterval(_IMPORT_SWITCH_S)
+    try:
+        import fabricscope.analyzers.collectives.recognition
+        import fabricscope.pipeline.document  # noqa: F401
+    finally:
+        sys.setswitchinterval(patience_s)
+
+
 def _run(source: "SingleFile | SeveralTaps", options: Options) -> Analysis:
     run = _Run(source, options)
     # A merged batch lives until the next one is made, so only one can be under way.
@@ -275,9 +298,7 @@ def _run(source: "SingleFile | SeveralTaps", options: Options) -> Analysis:
     for worker in workers:
         worker.start()
     try:
-        # Polars takes a fifth of a second to import: do it while the kernels work.
-        import polars  # noqa: F401
-
+        _import_beside()
         for worker in workers:
             # Ctrl-C may reach any thread, and then wakes this one only when it looks.
             while worker.is_alive():
