@@ -49,6 +49,8 @@ EXCEPTIONS: dict[str, str] = {
         (f"src/fabricscope/cli/{name}.py" for name in ("live_commands", "live_view", "store")),
         _BY_COMMAND,
     ),
+    "src/fabricscope/pipeline/live/differences.py": _BY_SESSION,
+    "src/fabricscope/pipeline/live/links.py": _BY_SESSION,
     "src/fabricscope/pipeline/live/samples.py": _BY_SESSION,
     "src/fabricscope/pipeline/live/training.py": _BY_SESSION,
     **dict.fromkeys(

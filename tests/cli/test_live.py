@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,7 +160,8 @@ def test_a_mirror_port_is_watched_until_told_to_stop(
         running.send_signal(signal.SIGTERM)
         out, _ = running.communicate(timeout=60)
         sender.join()
-    analyzed = int(out.split()[0].replace(",", ""))
+    (told,) = re.findall(r"([\d,]+) packets analyzed", out)
+    analyzed = int(told.replace(",", ""))
     rows = DeltaStore(store).query("tap_samples", 0, 10**19)
     assert rows["packets"].sum() == analyzed > 20
     assert rows["tap"].unique().to_list() == [cable.near]
