@@ -27,6 +27,7 @@
       }
       return `${digits(value * 1e3)} ns`;
     }),
+    moment: known((value) => `${(value / 1e6).toFixed(6)} s`),
     share: known((value) => (value > 0 && value < 1e-4 ? "<0.01 %" : `${digits(value * 100)} %`)),
     time: known((value) => new Date(value / 1e6).toISOString().slice(11, 19)),
   };

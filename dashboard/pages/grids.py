@@ -10,7 +10,7 @@ from dash_ag_grid import AgGrid
 
 __all__ = ["grid", "quantity", "state", "text"]
 
-_FORMATS: Final = ("count", "bytes", "rate", "duration", "share", "time")
+_FORMATS: Final = ("count", "bytes", "rate", "duration", "moment", "share", "time")
 _ROW_PX: Final = 30
 
 
@@ -25,7 +25,8 @@ def text(field: str, title: str, **more: Any) -> dict[str, Any]:
 def quantity(field: str, title: str, kind: str, **more: Any) -> dict[str, Any]:
     """Return a column of numbers.
 
-    kind: count; bytes; rate (of Gb/s); duration (of us); share (0 to 1); time (ns since the epoch).
+    kind: count; bytes; rate (of Gb/s); duration and moment (of us); share (0 to 1); time (ns since
+    the epoch).
     """
     assert kind in _FORMATS, kind
     return {

@@ -1,0 +1,249 @@
+"""What a capture's page does meanwhile: analyzes, lists packets, dissects; and shows how far it is.
+
+Everything runs once for all browsers, in processes of their own; callbacks only look.
+"""
+
+import datetime
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+
+from fabricscope.dashboard import ids
+from fabricscope.dashboard.drilldown import Asked, read_asked
+from fabricscope.dashboard.figures.curves import draw_curves
+from fabricscope.dashboard.figures.drawing import empty_figure
+from fabricscope.dashboard.pages.graphs import placed
+from fabricscope.dashboard.pages.packet_view import describe_list, packet_rows, show_dissection
+from fabricscope.dashboard.pages.progress import show_progress
+from fabricscope.dashboard.pages.report_view import build_chapters, build_report, build_section
+from fabricscope.dashboard.pages.states import problem_state
+from fabricscope.dashboard.report import build_sections
+from fabricscope.dashboard.security.roles import may_operate, require_operator
+from fabricscope.dashboard.shelf import Capture, Shelf
+from fabricscope.dashboard.site import Site
+from fabricscope.dashboard.tasks import Task, Tasks
+from fabricscope.dashboard.view import View, read_view
+
+__all__ = ["Desk", "describe_time", "desk_of", "register"]
+
+_GONE: Final = "There is no such capture any more; choose one from the list."
+_LARGE: Final = "cut the capture into smaller ones (editcap -c)"
+_DISSECTION_S: Final = 60.0
+_ONLY_OPERATORS: Final = "Nobody has analyzed this capture yet, and only operators may begin that."
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """The captures of a site and the work on them."""
+
+    shelf: Shelf
+    tasks: Tasks
+
+    def analysis(self, capture: Capture, *, begin: bool) -> Task | None:
+        """Return the analysis of a capture, begun if it has to be and may."""
+        from fabricscope.pipeline.captures import analyze_capture
+
+        key = ("analysis", capture.signature)
+        if not begin:
+            return self.tasks.find(key)
+        return self.tasks.begin_beside(key, analyze_capture, (str(capture.path),), _LARGE)
+
+    def packets(self, capture: Capture, asked: Asked) -> Task:
+        """Return the list of the packets that are asked for."""
+        from fabricscope.pipeline.packets import list_packets
+
+        key = ("packets", capture.signature, asked.selection)
+        arguments = (str(capture.path), asked.selection)
+        return self.tasks.begin_beside(key, list_packets, arguments, _LARGE)
+
+    def dissection(self, capture: Capture, frame: int) -> Task:
+        """Return the dissection of one packet."""
+        from fabricscope.pipeline.dissection import dissect_packet
+
+        key = ("dissection", capture.signature, frame)
+        return self.tasks.begin_beside(key, dissect_packet, (str(capture.path), frame), _LARGE)
+
+
+@functools.lru_cache(maxsize=16)
+def desk_of(site: Site) -> Desk:
+    """Return the one desk of a site."""
+    return Desk(Shelf(site.config.captures, site.config.upload_limit_bytes), Tasks())
+
+
+def describe_time(seconds: float) -> str:
+    """Return date and time in UTC, to the minute."""
+    when = datetime.datetime.fromtimestamp(max(seconds, 0), datetime.UTC)
+    return f"{when:%Y-%m-%d %H:%M}"
+
+
+def register(app: Dash, site: Site) -> None:
+    """Add the callbacks that follow work under way."""
+    desk = desk_of(site)
+
+    @app.callback(
+        Output(ids.Captures.FILE, "hidden"),
+        Output(ids.Captures.STATUS, "children"),
+        Output(ids.Captures.CANCEL, "hidden"),
+        Output(ids.Captures.AGAIN, "hidden"),
+        Output(ids.Captures.WORK, "disabled"),
+        Output(ids.Captures.SHOWN, "data"),
+        Output(ids.Captures.REPORT, "children"),
+        Output(ids.Captures.CHAPTERS, "children"),
+        Input(ids.VIEW, "data"),
+        Input(ids.Captures.WORK, "n_intervals"),
+        Input(ids.Captures.CANCEL, "n_clicks"),
+        Input(ids.Captures.AGAIN, "n_clicks"),
+        State(ids.Captures.SHOWN, "data"),
+    )
+    def follow(view: Any, count: Any, cancel: Any, again: Any, shown: Any) -> Sequence[object]:
+        found = read_view(view)
+        return _follow(desk, found, str(ctx.triggered_id or ""), shown)
+
+    @app.callback(
+        Output(ids.Captures.SECTION, "children"),
+        Input(ids.Captures.TABS, "value"),
+        State(ids.VIEW, "data"),
+    )
+    def show_section(name: str | None, view: Any) -> Any:
+        document = _document(desk, read_view(view))
+        sections = [] if document is None else build_sections(document)
+        chosen = next((one for one in sections if one.name == name), None)
+        return [] if chosen is None else build_section(chosen)
+
+    @app.callback(
+        Output(ids.Captures.PACKETS_SHOWN, "data"),
+        Output(ids.Captures.PACKETS_NOTE, "children"),
+        Output(ids.Captures.CURVES, "figure"),
+        Output(ids.Captures.FILTER, "children"),
+        Output(ids.Captures.PACKETS, "rowData"),
+        Input(ids.VIEW, "data"),
+        Input(ids.Captures.WORK, "n_intervals"),
+        Input(ids.Captures.SHOWN, "data"),
+        State(ids.Captures.PACKETS_SHOWN, "data"),
+    )
+    def list_chosen(view: Any, count: Any, analyzed: Any, shown: Any) -> Sequence[object]:
+        return _list(desk, read_view(view), shown)
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("captures", "scroll"),
+        Output(ids.Captures.SCROLL, "data"),
+        Input(ids.Captures.PACKETS_SHOWN, "data"),
+        State(ids.VIEW, "data"),
+    )
+
+    @app.callback(
+        Output(ids.Captures.DISSECTION, "children"),
+        Input(ids.Captures.PACKETS, "selectedRows"),
+        State(ids.VIEW, "data"),
+        prevent_initial_call=True,
+    )
+    def dissect(rows: list[dict[str, Any]] | None, view: Any) -> Any:
+        capture = desk.shelf.find(read_view(view).parameter("file"))
+        if not rows or capture is None:
+            return no_update
+        task = desk.dissection(capture, int(rows[0]["frame"]))
+        if not task.wait(_DISSECTION_S):
+            return problem_state("The dissection takes long; click the packet again in a minute.")
+        if task.state != "done":
+            return problem_state(task.problem)
+        return show_dissection(task.result)
+
+
+def _document(desk: Desk, view: View) -> dict[str, Any] | None:
+    """Return the document of the view's capture once it is there."""
+    capture = desk.shelf.find(view.parameter("file"))
+    task = None if capture is None else desk.analysis(capture, begin=False)
+    return None if task is None or task.state != "done" else task.result
+
+
+def _follow(desk: Desk, view: View, trigger: str, shown: Any) -> Sequence[object]:
+    """Return what the callback sets; the report only when it is another than the one shown."""
+    name = view.parameter("file")
+    if not name:
+        return True, [], True, True, True, None, [], []
+    capture = desk.shelf.find(name)
+    if capture is None:
+        return False, [problem_state(_GONE)], True, True, True, None, [], []
+    key = ("analysis", capture.signature)
+    if trigger == ids.Captures.CANCEL:
+        desk.tasks.cancel(key)
+    if trigger == ids.Captures.AGAIN:
+        require_operator("analyze captures")
+        desk.tasks.forget(key)
+    known = desk.analysis(capture, begin=False)
+    begin = known is None or trigger == ids.Captures.AGAIN
+    task = desk.analysis(capture, begin=True) if begin and may_operate() else known
+    if task is None:
+        return False, [problem_state(_ONLY_OPERATORS)], True, True, True, None, [], []
+    status = show_progress(task, f"Analyzing {capture.name}", _done_text(capture, task))
+    listing = not _listed(desk, capture, view)
+    state = [*map(str, capture.signature), task.state, round(task.began_s, 3)]
+    report: Any = no_update
+    chapters: Any = no_update
+    if state != shown:
+        document = task.result if task.state == "done" else None
+        report = [] if document is None else build_report(document, view, capture.id)
+        chapters = [] if document is None else build_chapters(build_sections(document))
+    return (
+        False, status, not task.going, task.going, not (task.going or listing),
+        state if state != shown else no_update, report, chapters,
+    )  # fmt: skip
+
+
+def _done_text(capture: Capture, task: Task) -> str:
+    size = f"{capture.size_bytes / 1e6:,.1f} MB"
+    return f"{capture.name}: {size}, analyzed in {task.took_s:.1f} s"
+
+
+def _asked(desk: Desk, view: View) -> Asked | None:
+    """Return which packets to list; None while that depends on an analysis under way."""
+    document = _document(desk, view)
+    waits = view.parameter("host") and view.parameter("all") != "1"
+    if document is None and waits and not view.parameter("frames"):
+        capture = desk.shelf.find(view.parameter("file"))
+        task = None if capture is None else desk.analysis(capture, begin=False)
+        if task is not None and task.going:
+            return None
+    return read_asked(view, document)
+
+
+def _listed(desk: Desk, capture: Capture, view: View) -> bool:
+    """Return whether the packets that are asked for are there, or never will be."""
+    asked = _asked(desk, view)
+    if asked is None:
+        return False
+    task = desk.tasks.find(("packets", capture.signature, asked.selection))
+    return task is not None and not task.going
+
+
+def _list(desk: Desk, view: View, shown: Any) -> Sequence[object]:
+    """Return what the callback sets; nothing where it is shown already."""
+    nothing = (no_update,) * 5
+    capture = desk.shelf.find(view.parameter("file"))
+    if capture is None:
+        return nothing
+    asked = _asked(desk, view)
+    if asked is None:
+        waiting = "Waiting for the analysis, which tells which packets matter."
+        return no_update, waiting, placed(empty_figure("…")), "", []
+    task = desk.packets(capture, asked)
+    state = [*map(str, capture.signature), repr(asked.selection), task.state]
+    if state == shown:
+        return nothing
+    if task.going:
+        return state, "Looking for the packets.", placed(empty_figure("…")), "", []
+    if task.state != "done":
+        return state, task.problem or "Called off.", placed(empty_figure("No packets.")), "", []
+    found = task.result
+    begin_ns = asked.selection.start_ns or found.first_ns
+    marked = asked.selection.src or asked.selection.dst or asked.selection.host
+    return (
+        state,
+        describe_list(found, asked.why),
+        placed(draw_curves(found.curves, begin_ns, marked)),
+        found.display_filter or "frame",
+        packet_rows(found),
+    )
