@@ -52,7 +52,7 @@ class BgpParameters(Parameters):
     )  # fmt: skip
     local_repair: DurationSetting = setting(
         "29.85ms..57ms", "from a carrier loss to the port's removal from its ECMP groups", "ns",
-        _SONIC,
+        f"{_SONIC}; 0.3 ms where the kernel or the driver prunes dead members itself (lab)",
     )  # fmt: skip
     process: DurationSetting = setting(
         "29.85ms..57ms", "time a speaker works on a withdrawal before it passes it on", "ns", _SONIC
