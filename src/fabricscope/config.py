@@ -47,6 +47,8 @@ class LiveSettings(BaseModel):
     duration: float = Field(0.0, ge=0, description="seconds after which it ends; 0: never")
     rules: str = Field("", description="file of rules over live data")
     no_default_rules: bool = Field(False, description="without the built-in rules")
+    metrics: str = Field("", description="HOST:PORT of the Prometheus endpoint")
+    otel: str = Field("", description="URL that metrics are pushed to over OTLP")
     quiet: bool = Field(False, description="no terminal view")
     taps: _Names = Field({}, description="link and direction of a tap, as leaf1-spine1:up")
     hosts: _Names = Field({}, description="host or link of an address")

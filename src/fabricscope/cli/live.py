@@ -13,6 +13,7 @@ from types import FrameType
 from rich.console import Console
 
 from fabricscope.cli.live_alerts import open_alerts
+from fabricscope.cli.live_exports import open_exports
 from fabricscope.cli.live_rights import check_user, give_up_rights
 from fabricscope.cli.live_settings import naming_from, retention, show
 from fabricscope.cli.live_sources import check_sources, open_feed, open_rings, open_sources
@@ -58,7 +59,7 @@ def run_live(capture: str, settled: Settled) -> None:
             feed = open_feed(capture, settings, stack)
             session = LiveSession(feed, Monitor(options))
         session.sources += open_sources(settings, options, stack)
-        _run(settings, session, store, stack, time.time_ns)
+        run_session(settings, session, store, stack, time.time_ns)
 
 
 def check_live(capture: str, settled: Settled) -> None:
@@ -75,8 +76,9 @@ def check_live(capture: str, settled: Settled) -> None:
     if settings.user:
         check_user(settings.user)
     check_sources(capture, settings)
-    open_alerts(settings, options.collector, None, time.time_ns)
+    alerts = open_alerts(settings, options.collector, None, time.time_ns)
     with ExitStack() as stack:
+        open_exports(settings, alerts, None, stack)
         if settings.interface:
             open_rings(settings, stack)
         open_sources(settings, options, stack)
@@ -100,7 +102,8 @@ def run_replay(
     with ExitStack() as stack:
         feed = FileFeed(capture, speed=speed, loops=loops, rebase_ns=rebase_ns)
         stack.callback(feed.close)
-        _run(settings, LiveSession(feed, Monitor(options)), store, stack, feed.now_ns)
+        session = LiveSession(feed, Monitor(options))
+        run_session(settings, session, store, stack, feed.now_ns, ends=True)
 
 
 def _check_capture(capture: str) -> None:
@@ -116,13 +119,16 @@ def _options(settings: LiveSettings) -> MonitorOptions:
     return MonitorOptions(collector=collector, naming=naming_from(settings))
 
 
-def _run(
+def run_session(
     settings: LiveSettings,
     session: Telling,
     store: Store | None,
     stack: ExitStack,
     clock: Callable[[], int],
+    *,
+    ends: bool = False,
 ) -> None:
+    """Run to the end; ends: what is seen has an end, after which nothing is the matter any more."""
     collector = session.options.collector
     recorder = None
     if store is not None:
@@ -137,6 +143,7 @@ def _run(
     session.prepare()
     _end_after(session, settings.duration)
     give_up_rights(settings.user)
+    session.listeners += open_exports(settings, alerts, recorder, stack)
     if recorder is not None and store is not None:
         stack.enter_context(store)
         recorder.start()
@@ -144,7 +151,7 @@ def _run(
     try:
         session.run()
     finally:
-        alerts.stop()
+        alerts.stop(ended=ends)
         if recorder is not None:
             recorder.stop()
 

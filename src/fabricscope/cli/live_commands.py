@@ -14,6 +14,8 @@ _SIZE = typer.Option(metavar="SIZE", help="Most that the store may take, as 20G.
 _SECONDS = typer.Option("--duration", metavar="S", help="End after so many seconds; 0: never.")
 _RULES = typer.Option(metavar="FILE.toml", help="Rules that raise alerts.")
 _BUILT_IN = typer.Option("--no-default-rules", help="Without the built-in rules.")
+_METRICS = typer.Option(metavar="HOST:PORT", help="Prometheus endpoint, as 127.0.0.1:9464.")
+_OTEL = typer.Option(metavar="URL", help="Push metrics over OTLP, as http://127.0.0.1:4318.")
 _QUIET = typer.Option("--quiet", "-q", help="No terminal view.")
 _TOPOLOGY = typer.Option(metavar="FILE", help="Fabric that names links, ports and their rates.")
 _TAP = typer.Option(metavar="NAME=LINK", help="Link of a tap, as eth2=leaf1-spine1:up.")
@@ -69,6 +71,8 @@ def live(
     duration: Annotated[float, _SECONDS] = 0.0,
     rules: Annotated[str, _RULES] = "",
     no_default_rules: Annotated[bool, _BUILT_IN] = False,
+    metrics: Annotated[str, _METRICS] = "",
+    otel: Annotated[str, _OTEL] = "",
     quiet: Annotated[bool, _QUIET] = False,
     config: Annotated[str, _CONFIG] = "",
     check: Annotated[
@@ -109,6 +113,8 @@ def replay(
     duration: Annotated[float, _SECONDS] = 0.0,
     rules: Annotated[str, _RULES] = "",
     no_default_rules: Annotated[bool, _BUILT_IN] = False,
+    metrics: Annotated[str, _METRICS] = "",
+    otel: Annotated[str, _OTEL] = "",
     quiet: Annotated[bool, _QUIET] = False,
     config: Annotated[str, _CONFIG] = "",
 ) -> None:

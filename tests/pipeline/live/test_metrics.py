@@ -1,6 +1,7 @@
 """Metrics of a running collector: what adds up, what is bounded, what they are called."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -114,3 +115,21 @@ def test_null_labels_are_empty_texts() -> None:
     assert second.tables["application_samples"]["application"].dtype == pl.String
     values.listen(second)
     assert values_of(values, "fabricscope.application.packets") == {("", ""): 4}
+
+
+def test_what_was_silent_for_a_minute_has_no_gauges() -> None:
+    values = MetricValues("one")
+    values.listen(second_of(0, link_samples=[{"link": "a"}, {"link": "b"}]))
+    values.listen(second_of(60, link_samples=[{"link": "b"}]))
+    assert {key[0] for key in values_of(values, "fabricscope.link.health_score")} == {"a", "b"}
+    values.listen(second_of(61, link_samples=[{"link": "b"}]))
+    assert {key[0] for key in values_of(values, "fabricscope.link.health_score")} == {"b"}
+    assert {key[0] for key in values_of(values, "fabricscope.link.packets")} == {"a", "b"}
+
+
+def test_every_metric_is_documented(repository: Path) -> None:
+    page = (repository / "docs" / "metrics.md").read_text()
+    missing = [
+        name for name in map(prometheus_name, METRICS.values()) if f"| `{name}` |" not in page
+    ]
+    assert missing == []

@@ -34,6 +34,9 @@ __all__ = [
 IDLE_NS: Final = 600 * 10**9
 """Label sets of which nothing was heard for so long make room."""
 
+STALE_NS: Final = 60 * 10**9
+"""A gauge of which nothing was heard for so long is not told: its last value says nothing."""
+
 _SUFFIXES: Final = {
     "By": "_bytes",
     "s": "_seconds",
@@ -252,6 +255,13 @@ class _Values:
         self.values[np.ix_(places, self._counters)] += counted
         self.values[np.ix_(places, ~self._counters)] = fresh[:, ~self._counters]
 
+    def told(self, places: list[int], now_ns: int) -> NDArray[np.float64]:
+        """Return rows of values, NaN for gauges that are too old."""
+        table = self.values[places]
+        old = now_ns - self.heard_ns[places] > STALE_NS
+        table[np.ix_(old, ~self._counters)] = np.nan
+        return table
+
     def _place(self, key: tuple[str, ...], now_ns: int) -> int:
         place = self.rows.get(key)
         if place is None:
@@ -280,6 +290,7 @@ class MetricValues:
         self.others: list[Callable[[], Iterator[tuple[Metric, Sample]]]] = []
         """What else has values, such as alerts."""
         self._lock = threading.Lock()
+        self._now_ns = 0
         self._values = [_Values(family) for family in FAMILIES]
         self._reading = threading.Lock()
         self._read_s = -math.inf
@@ -288,6 +299,7 @@ class MetricValues:
     def listen(self, second: Second) -> None:
         """Add a second."""
         with self._lock:
+            self._now_ns = second.end_ns
             for values in self._values:
                 frame = second.tables.get(values.family.table)
                 if frame is not None and not frame.is_empty():
@@ -311,7 +323,8 @@ class MetricValues:
         with self._lock:
             for values in self._values:
                 keys = list(values.rows)
-                table = values.values[[values.rows[key] for key in keys]]
+                places = [values.rows[key] for key in keys]
+                table = values.told(places, self._now_ns)
                 names = tuple(values.family.labels)
                 for column, metric in enumerate(values.family.metrics):
                     _, samples = found.setdefault(metric.name, (metric, []))
