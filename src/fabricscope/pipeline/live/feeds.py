@@ -37,6 +37,11 @@ class Losses(NamedTuple):
 class Feed(Protocol):
     """A source that never ends by itself, or does when it has nothing more."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether packets wait until they are read, so that none is lost for being slow."""
+        ...
+
     def tap_names(self) -> list[str]:
         """Return the name of each tap number."""
         ...
@@ -64,6 +69,8 @@ class RingFeed:
     tunnels: mirrors that arrive wrapped, each session a tap more. first: whether this feed tells
     what the interfaces dropped; of several that share them one does.
     """
+
+    waits = False
 
     def __init__(
         self,
@@ -149,6 +156,8 @@ class RingFeed:
 class SilentFeed:
     """No packets at all, only time: for a collector that watches counters."""
 
+    waits = True
+
     def __init__(self) -> None:
         """Begin."""
         self._stopped = False
@@ -183,6 +192,8 @@ class FileFeed:
     loops: how often it is played, 0 for ever; each time its packets come later by the length of
     the capture. rebase_ns: the time of the first packet, None to keep the capture's own.
     """
+
+    waits = True
 
     def __init__(
         self, path: str, *, speed: float = 1.0, loops: int = 1, rebase_ns: int | None = None

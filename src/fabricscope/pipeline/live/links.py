@@ -54,6 +54,8 @@ class LinkJudge:
         self._naming = naming
         self._names: list[str] = []
         self._places: dict[tuple[int, int], int] = {}
+        self._hosts: NDArray[np.uint64] = np.zeros((0, 2), np.uint64)
+        self._numbers: NDArray[np.int64] = np.zeros(0, np.int64)
         self._latency = Baselines(2 * MAX_LINKS, least_spread=1.0, relative_spread=0.05)
 
     def samples(self, counts: SecondCounts, slow: Mapping[tuple[str, str], float]) -> pl.DataFrame:
@@ -82,11 +84,6 @@ class LinkJudge:
         utilization = rows.counts["bytes"] * 8 / (rate * length_ns)
         latency = rows.rdma["ack_rtt"]
         deviation, drift = self._compare(rows.subject, latency[:, 0])
-        groups = [
-            f"{self._naming.group_of(link)} {direction}"
-            for link, direction in zip(rows.link, rows.direction, strict=True)
-        ]
-        load = rows.counts["bytes"].astype(np.float64)
         metrics = {
             "utilization": utilization,
             "ecn_ratio": rows.counts["ecn_marked"] / np.maximum(rows.counts["ecn_capable"], 1),
@@ -94,7 +91,7 @@ class LinkJudge:
             "latency_deviation": deviation,
             "latency_drift": drift,
             "held_back": held_back,
-            "imbalance": imbalance(groups, load, rate, length_ns),
+            "imbalance": self._imbalance(rows, rate, length_ns),
         }
         score, reasons = score_links(metrics)
         texts: list[list[str]] = [[] for _ in range(size)]
@@ -125,6 +122,16 @@ class LinkJudge:
         schema = schema_of("link_samples")
         frame = pl.DataFrame({name: columns[name] for name in schema})
         return frame.cast(schema).fill_nan(None)  # type: ignore[arg-type]
+
+    def _imbalance(
+        self, rows: _Rows, rate: NDArray[np.float64], length_ns: int
+    ) -> NDArray[np.float64]:
+        """Return how many times the mean of its parallel links each carries, NaN for none."""
+        groups = [self._naming.group_of(link) for link in rows.link]
+        if len(set(groups)) == len(set(rows.link)):
+            return np.full(len(groups), np.nan)
+        names = [f"{one} {way}" for one, way in zip(groups, rows.direction, strict=True)]
+        return imbalance(names, rows.counts["bytes"].astype(np.float64), rate, length_ns)
 
     def _compare(
         self, subject: NDArray[np.int64], latency_us: NDArray[np.float64]
@@ -186,6 +193,11 @@ class LinkJudge:
 
     def _learn(self, hosts: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return each host's number, naming the links of those seen for the first time."""
+        if not np.array_equal(hosts, self._hosts):
+            self._hosts, self._numbers = hosts, self._number(hosts)
+        return self._numbers
+
+    def _number(self, hosts: NDArray[np.uint64]) -> NDArray[np.int64]:
         keys = [(hi, lo) for hi, lo in hosts.tolist()]
         fresh = [row for row, key in enumerate(keys) if key not in self._places]
         if fresh:
@@ -217,6 +229,10 @@ def _rdma_by_link(counted: LinkCounts, differences: Differences) -> dict[str, ND
     the other's way down, and shows where it is by what all their peers say.
     """
     links = len(counted.hosts)
+    if not differences.slots.size:
+        nothing = np.zeros(2 * links, np.int64)
+        silent = np.full((2 * links, 3), np.nan)
+        return {"network_lost": nothing, "naks": nothing, "ack_rtt": silent}
     places = {host: k for k, host in enumerate(map(tuple, counted.hosts.tolist()))}
     ends = differences.ends.tolist()
     up = np.array([places.get((a, b), -1) for a, b, _, _ in ends], np.int64)

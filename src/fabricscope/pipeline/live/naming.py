@@ -54,7 +54,10 @@ class Naming:
 
         Without a topology these are the cables between the same two ends: a-b, a-b#2, ...
         """
-        return self.groups.get(link, link.partition("#")[0])
+        group = self.groups.get(link)
+        if group is None:
+            return link.partition("#")[0] if "#" in link else link
+        return group
 
     def learn(self, taps: Iterable[Mapping[str, str]]) -> None:
         """Name taps by the LLDP frames seen on them: rows of tap, system, port.

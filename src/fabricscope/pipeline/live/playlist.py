@@ -27,6 +27,10 @@ class PlaylistFeed:
     Raises RecipeError or CaptureError for one that is wrong when its turn comes.
     """
 
+    waits = True
+
+    waits = True
+
     def __init__(self, entries: Sequence[str], tap: str, *, seed: int = 1) -> None:
         """Take the entries in the order of their turns; tap: the name of the mirror source."""
         self._entries = list(entries)

@@ -46,6 +46,8 @@ def _judge(judge: SecondJudge, counts: object) -> None:
 class _Rehearsal:
     """A feed of the made-up packets, a block at a time."""
 
+    waits = True
+
     def __init__(self, taps: int, tunnels: Sequence[str]) -> None:
         self._blocks = _blocks()
         self._taps = [f"warm {tap}" for tap in range(taps)]

@@ -120,7 +120,8 @@ class Watch:
         now_s = time.monotonic()
         passed_s = max(now_s - self._tick_s, 1e-3)
         dropped = sum(lost.dropped for lost in losses.values())
-        if self.overload.judge(dropped, min(self._busy_s / passed_s, 1.0)):
+        busy = min(self._busy_s / passed_s, 1.0)
+        if not self.feed.waits and self.overload.judge(dropped, busy):
             self.monitor.level = self.overload.level
             self.monitor.sampling = self.overload.sampling
         self._busy_s, self._tick_s = 0.0, now_s
