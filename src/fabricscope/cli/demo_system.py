@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ COMPILATION_S: Final = 300
 """Longest wait of one collector for another's compilation; then it compiles for itself."""
 HISTORY_S: Final = 120
 """Seconds of the simulated fabric's past that are there at the start."""
-KEEP_NS: Final = 6 * 3_600 * 1_000_000_000
+KEEP: Final = "6h"
 
 GENERATED: Final = {f"10.0.0.{k + 1}": f"host{12 + k}-leaf3" for k in range(4)}
 RECORDED: Final = {f"10.77.0.{10 + k}": f"host{16 + k}-leaf4" for k in range(4)}
@@ -209,26 +209,18 @@ def play_recorded(store: str) -> None:
 
 def _watch(store: str, collector: str, feed: Any, names: dict[str, Any], source: Any) -> None:
     """Run a collector as `fabricscope live` does, until the process is ended."""
+    from fabricscope.cli.live import run_session
+    from fabricscope.config import LiveSettings
     from fabricscope.pipeline.live.feeds import SilentFeed
     from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
     from fabricscope.pipeline.live.naming import Naming
-    from fabricscope.pipeline.live.session import LiveSession, Second
-    from fabricscope.recorder import Recorder, Retention
+    from fabricscope.pipeline.live.session import LiveSession
     from fabricscope.store import open_store
 
     feed = feed or SilentFeed()
-    monitor = Monitor(MonitorOptions(collector=collector, naming=Naming(**names)))
-    session = LiveSession(feed, monitor)
+    options = MonitorOptions(collector=collector, naming=Naming(**names))
+    session = LiveSession(feed, Monitor(options))
     session.sources += [source] if source else []
-    signal.signal(signal.SIGTERM, lambda *_: session.stop())
-    with open_store(store) as opened:
-        recorder = Recorder(opened, collector, Retention(keep_ns=KEEP_NS), clock=feed.now_ns)
-
-        def keep(second: Second) -> None:
-            for table, frame in second.tables.items():
-                recorder.append(table, frame)
-
-        session.listeners.append(keep)
-        recorder.start()
-        session.run()
-        recorder.stop()
+    settings = LiveSettings(keep=KEEP, quiet=True)
+    with ExitStack() as stack:
+        run_session(settings, session, open_store(store, collector), stack, feed.now_ns)
