@@ -20,6 +20,7 @@ from fabricscope.topology.failure_specs import compile_failure, endpoints_cut_of
 from fabricscope.topology.failures import Failure, combine_failures
 from fabricscope.topology.recovery.plan import Scheme
 from fabricscope.topology.recovery.registry import make_scheme
+from fabricscope.topology.routing.balancing import assign_hashes, pair_ends
 from fabricscope.topology.routing.routes import Routes, build_routes
 from fabricscope.topology.scenario import Scenario, WorkloadPart
 from fabricscope.topology.scenario_file import Source
@@ -126,6 +127,12 @@ def prepare(scenario: Scenario, source: Source) -> Experiment:
     with _placed(source, "workload"):
         transfers, jobs, rings = _build_jobs(fabric, scenario.workload, scenario.seed)
         _check_reachable(fabric, routes, *(rings.ends if rings else transfers[:2]))
+    if scenario.balancing.paths:
+        with _placed(source, "balancing"):
+            sources, destinations = rings.ends if rings else pair_ends(transfers)
+            assign_hashes(
+                fabric, routes, scenario.balancing.specify(), sources, destinations
+            )  # refuses paths that do not exist
     if rings and scenario.engine in ("packet", "hybrid"):
         raise source.error(
             "engine",

@@ -82,7 +82,11 @@ def _on_ends(document: dict[str, Any]) -> list[str]:
     remarks = []
     for result in document["results"]:
         for reason, count in result["stalled"].items():
-            remarks.append(f"{result['recovery']}: {count:,} transfers never arrived: {reason}.")
+            remarks.append(f"{result['recovery']}: {_count(count)} never arrived: {reason}.")
     for reason, count in document["workload"]["stalled"].items():
-        remarks.append(f"Without any failure {count:,} transfers never arrived: {reason}.")
+        remarks.append(f"Without any failure {_count(count)} never arrived: {reason}.")
     return remarks
+
+
+def _count(transfers: int) -> str:
+    return f"{transfers:,} transfer{'' if transfers == 1 else 's'}"

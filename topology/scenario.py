@@ -21,12 +21,14 @@ from fabricscope.topology.failure_specs import FailureSpec
 from fabricscope.topology.packet_level.parameters import Nic, SwitchModel
 from fabricscope.topology.quantities import parse_size_bytes, parse_time_ns
 from fabricscope.topology.routing.balancing import Balancing, parse_balancing
+from fabricscope.topology.routing.pinning import GivenPath
 from fabricscope.topology.workloads.spec import ALGORITHMS, Workload, parse_workload
 
 __all__ = [
     "ENGINES",
     "BalancingPart",
     "Part",
+    "PathPart",
     "RecoveryPart",
     "Scenario",
     "TapPart",
@@ -184,6 +186,21 @@ class RecoveryPart(Part):
         return self.label or self.name
 
 
+class PathPart(Part):
+    """A path that queue pairs are pinned to."""
+
+    source: Name = Field(alias="from", description="the sending endpoint's name, with * and ?")
+    destination: Name = Field(alias="to", description="the receiving endpoint's name, likewise")
+    via: tuple[Name, ...] = Field(
+        min_length=1, max_length=8, description="names of switches that the path leads over"
+    )
+
+    @field_validator("via", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
 class BalancingPart(Part):
     """How flows are spread over equal paths; written as text it is KIND[:VALUE][:polarised]."""
 
@@ -195,6 +212,15 @@ class BalancingPart(Part):
         default=50_000.0, alias="flowlet_gap", description="a pause after which the hash is new"
     )
     polarised: bool = Field(default=False, description="all switches hash alike")
+    paths: tuple[PathPart, ...] = Field(
+        default=(), max_length=100_000, description="of kind pinned; the others meet the least load"
+    )
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "BalancingPart":
+        if self.paths and self.kind != "pinned":
+            raise ValueError(f"paths are of kind pinned, not {self.kind}; leave one of them out")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -214,7 +240,10 @@ class BalancingPart(Part):
 
     def specify(self) -> Balancing:
         """Return the balancing, with any seed."""
-        return Balancing(self.kind, self.queue_pairs, self.flowlet_gap_ns, self.polarised)
+        paths = tuple(GivenPath(path.source, path.destination, path.via) for path in self.paths)
+        return Balancing(
+            self.kind, self.queue_pairs, self.flowlet_gap_ns, self.polarised, paths=paths
+        )
 
 
 class TapPart(Part):

@@ -15,6 +15,7 @@ from fabricscope.errors import FabricError
 from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.quantities import parse_time_ns
 from fabricscope.topology.routing import kernels
+from fabricscope.topology.routing.pinning import GivenPath, pin_given
 from fabricscope.topology.routing.routes import Routes, RouteState, device_seeds
 from fabricscope.topology.workloads.transfers import Transfers
 
@@ -33,8 +34,8 @@ class Balancing:
     kind: `ecmp` (a hash of the five-tuple picks a path, for good), `qp-scaling` (the same, with
     each message cut over `queue_pairs` queue pairs), `spray` (each packet by itself, all paths in
     equal parts), `flowlet` (a new hash after a pause of flowlet_gap_ns), `pinned` (a controller
-    gave each queue pair the path on which it meets the least load). polarised: all switches hash
-    alike. seed: of all hashes.
+    gave each queue pair the path on which it meets the least load; or the one in `paths`).
+    polarised: all switches hash alike. seed: of all hashes.
     """
 
     kind: str = "ecmp"
@@ -42,6 +43,7 @@ class Balancing:
     flowlet_gap_ns: float = 50_000.0
     polarised: bool = False
     seed: int = 1
+    paths: tuple[GivenPath, ...] = ()
 
     @property
     def sprays(self) -> bool:
@@ -100,7 +102,10 @@ def assign_hashes(
     sources: NDArray[np.int32],
     destinations: NDArray[np.int32],
 ) -> NDArray[np.uint64]:
-    """Return the path hash of each queue pair; the same seed gives the same hashes."""
+    """Return the path hash of each queue pair; the same seed gives the same hashes.
+
+    Raises FabricError for a given path that does not exist.
+    """
     generator = np.random.default_rng((balancing.seed, 1))
     hashes: NDArray[np.uint64] = generator.integers(0, 2**64, len(sources), np.uint64)
     if balancing.kind != "pinned":
@@ -115,4 +120,7 @@ def assign_hashes(
         fabric.channels.rate,
         PIN_TRIES,
     )
-    return pinned
+    return pin_given(
+        fabric, routes, balancing.seeds(fabric), balancing.paths, sources, destinations, pinned,
+        generator,
+    )  # fmt: skip
