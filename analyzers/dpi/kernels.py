@@ -197,8 +197,9 @@ def name_flow(slot, side, own, previous, growing, is_first, head, state, pool, t
     if state.rule[slot] != NO_RULE and state.request_side[slot] != side and not state.agreed[slot]:
         rule = tables.rules[state.rule[slot]]
         if rule[4] > rule[3]:
+            nothing = (np.int64(0), np.int64(0), np.int64(0))
             answer = evaluate_checks(
-                tables.conditions, rule[3], rule[4], pool.buffer, own, reply, (0, 0, 0), growing,
+                tables.conditions, rule[3], rule[4], pool.buffer, own, reply, nothing, growing,
                 counters,
             )  # fmt: skip
             if answer == PASS:
@@ -260,12 +261,17 @@ def add_payload(view, offset, have, total, sequence, slot, side, state, pool, ta
     start = (head * 2 + side) * HEAD_BYTES
     scratch = np.int64(pool.buffer.shape[0] - HEAD_BYTES)
     stream = pool.streams[head, side]
-    if state.transport[slot] == 0:
+    # Truths as values: Numba would compile all of matching once for each constant.
+    is_stream = state.transport[slot] == 0
+    is_datagram = not is_stream
+    if is_stream:
         grew = add_segment(view, offset, have, total, sequence, stream, pool.buffer, start)
         nothing = (np.int64(0), np.int64(0), np.int64(0))
         if grew:
             own = (start, stream[STREAM_HAVE], stream[STREAM_TOTAL])
-            name_flow(slot, side, own, nothing, True, True, head, state, pool, tables, counters)
+            name_flow(
+                slot, side, own, nothing, is_stream, is_stream, head, state, pool, tables, counters
+            )
         # A capture may begin inside a stream, and a generic opening may come before what tells:
         # while a flow has no certain name, a message may start in any segment.
         if (
@@ -277,11 +283,16 @@ def add_payload(view, offset, have, total, sequence, slot, side, state, pool, ta
             for index in range(kept):
                 pool.buffer[scratch + index] = view[offset + index]
             own = (scratch, kept, total)
-            name_flow(slot, side, own, nothing, False, False, head, state, pool, tables, counters)
+            name_flow(
+                slot, side, own, nothing, is_datagram, is_datagram, head, state, pool, tables,
+                counters,
+            )  # fmt: skip
     else:
         own, previous = add_datagram(view, offset, have, total, stream, pool.buffer, start, scratch)
         is_first = stream[STREAM_COUNT] == 1 and previous[2] == 0
-        name_flow(slot, side, own, previous, False, is_first, head, state, pool, tables, counters)
+        name_flow(
+            slot, side, own, previous, is_stream, is_first, head, state, pool, tables, counters
+        )
     return settle_flow(slot, state, tables, finished, count)
 
 

@@ -197,7 +197,7 @@ def check_numbers(tables, row, buffer, own, reply, previous, growing, at):
         other = reply if row[15] == 1 else previous
         if other[2] == 0:
             return WAIT
-        status, other_at = place(row, 16, buffer, other[0], other[1], other[2], growing)
+        status, other_at = place(row, np.int64(16), buffer, other[0], other[1], other[2], growing)
         if status != PASS:
             return status
         status, number = read_number(
@@ -218,7 +218,7 @@ def evaluate_check(tables, check, buffer, own, reply, previous, growing):
     if what == 7:
         size = total % row[8] if row[8] else total
         return PASS if in_ranges(tables, row, size) else FAIL
-    status, at = place(row, 2, buffer, start, have, total, growing)
+    status, at = place(row, np.int64(2), buffer, start, have, total, growing)
     if status == PASS:
         if what == 0:
             status = FAIL
@@ -309,16 +309,9 @@ def match_message(
         if rule[4] > rule[3]:
             answer = WAIT
             if reply[1] > 0:
+                nothing = (np.int64(0), np.int64(0), np.int64(0))
                 answer = evaluate_checks(
-                    tables.conditions,
-                    rule[3],
-                    rule[4],
-                    buffer,
-                    reply,
-                    own,
-                    (0, 0, 0),
-                    growing,
-                    work,
+                    tables.conditions, rule[3], rule[4], buffer, reply, own, nothing, growing, work
                 )
             waiting = waiting or answer == WAIT
             if rule[5] != 0 and answer != PASS:

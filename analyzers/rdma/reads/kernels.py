@@ -71,7 +71,7 @@ def on_request_again(state, qp, tracker, seen, part):
     silence = seen.time_ns - qp.last_data_ns
     back = qp.recovery == 0 or psn_distance(seen.psn, qp.recovery_at) <= 0
     if qp.nak_pending != 0 and psn_distance(seen.psn, qp.nak_psn) >= 0:
-        begin_recovery(state, qp, tracker, seen, qp.nak_pending, np.int64(-1))
+        begin_recovery(state, qp, tracker, seen, np.int64(qp.nak_pending), np.int64(-1))
     elif qp.recovery != 0 and not back:
         # One of the requests that follow the one which was asked for.
         pass
@@ -83,7 +83,7 @@ def on_request_again(state, qp, tracker, seen, part):
         timed_out = silence >= TIMEOUT_NS
         if timed_out:
             qp.timeouts += 1
-        begin_recovery(state, qp, tracker, seen, CAUSE_IMPLIED, np.int64(-1))
+        begin_recovery(state, qp, tracker, seen, np.int64(CAUSE_IMPLIED), np.int64(-1))
         if lost == 0:
             slot = np.int64(qp.paired)
             answered = slot >= 0

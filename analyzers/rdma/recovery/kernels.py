@@ -120,9 +120,9 @@ def on_late(state, qp, tracker, seen, distance):
     missed_ns = tracker.hole_ns[place]
     reliable = qp.service == _RC or qp.service == _XRC
     if qp.nak_pending != 0 and psn_distance(psn, qp.nak_psn) >= 0:
-        begin_recovery(state, qp, tracker, seen, qp.nak_pending, missed_ns)
+        begin_recovery(state, qp, tracker, seen, np.int64(qp.nak_pending), missed_ns)
     elif reliable and qp.recovery == 0 and now - max(missed_ns, qp.last_data_ns) >= TIMEOUT_NS:
-        begin_recovery(state, qp, tracker, seen, CAUSE_TIMEOUT, missed_ns)
+        begin_recovery(state, qp, tracker, seen, np.int64(CAUSE_TIMEOUT), missed_ns)
     if tracker.hole_network[place] == 0:
         if qp.recovery != 0:
             frame = tracker.hole_frame[place]
