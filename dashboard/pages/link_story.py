@@ -19,6 +19,7 @@ from fabricscope.dashboard.pages.link_lists import health_badge, list_alerts
 from fabricscope.dashboard.pages.refresh import due_view
 from fabricscope.dashboard.pages.states import empty_state, panel
 from fabricscope.dashboard.pages.tiles import Tile, tiles
+from fabricscope.dashboard.pages.ways import packets_link
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.quantities import (
     format_bit_rate,
@@ -115,7 +116,7 @@ def _draw(site: Site, view: View, link: str) -> Sequence[object]:
     head = [back, html.H1(name), health_badge(last["score"])]
     return (
         html.Div(head, className="page-head"),
-        _side(history, last, about, view, link),
+        _side(history, last, about, _packets(site, view, history, link)),
         placed(draw_load(history, start, end)),
         placed(draw_scores(history, start, end)),
         placed(_draw_events(history, step, start, end)),
@@ -144,8 +145,14 @@ def _draw_events(history: pl.DataFrame, step: int, start_ns: int, end_ns: int) -
     return draw_strips(counted["time_ns"].to_list(), strips, step, start_ns, end_ns)
 
 
+def _packets(site: Site, view: View, history: pl.DataFrame, link: str) -> str:
+    """Return where the packets of the link's worse direction are; links are named after hosts."""
+    worst = history.sort("score", nulls_last=True).row(0, named=True)
+    return packets_link(site, view, link, worst["direction"], worst.get("collector", ""))
+
+
 def _side(
-    history: pl.DataFrame, last: dict[str, Any], alerts: pl.DataFrame, view: View, link: str
+    history: pl.DataFrame, last: dict[str, Any], alerts: pl.DataFrame, href: str
 ) -> list[Component]:
     reasons = [part for part in str(last["reasons"] or "").split("; ") if part]
     worst = history.sort("score", nulls_last=True).row(0, named=True)
@@ -154,7 +161,7 @@ def _side(
         text = [html.Li(f"At its worst in this time range ({worst['score']:.0f} points) it "
                         f"{neutralise(worst['reasons'], 300)}.")]  # fmt: skip
     packets = dcc.Link(
-        "Packets of this link", href=view.link("/captures", link=link), className="button as-link"
+        "Packets of this link", href=href, className="button as-link", id=ids.Links.PACKETS
     )
     rate = last["rate_gbps"]
     totals = {name: int(history[name].sum()) for name in ("lost", "discards", "errors", "flaps")}

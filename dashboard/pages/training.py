@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from fabricscope.dashboard import ids
 from fabricscope.dashboard.data.rdma import read_rdma
-from fabricscope.dashboard.data.training import LiveJob, read_jobs, read_storage, read_taps
+from fabricscope.dashboard.data.training import LiveJob, read_jobs, read_storage
 from fabricscope.dashboard.figures.drawing import empty_figure
 from fabricscope.dashboard.figures.live_strips import draw_rates
 from fabricscope.dashboard.figures.live_training import draw_bandwidths, draw_iterations
@@ -22,6 +22,7 @@ from fabricscope.dashboard.pages.page import Page
 from fabricscope.dashboard.pages.refresh import due_view
 from fabricscope.dashboard.pages.states import empty_state, panel
 from fabricscope.dashboard.pages.tiles import Tile, tiles
+from fabricscope.dashboard.pages.ways import packets_link
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.quantities import (
     format_bytes,
@@ -188,20 +189,12 @@ def _ways(site: Site, view: View, job: LiveJob, holdup: Holdup) -> list[Componen
     if holdup.suspect is None:
         return []
     ip, way = holdup.suspect.ip, holdup.suspect.direction
-    taps = site.read(read_taps, view)
     return [
-        dcc.Link("Its packets", href=packets_link(site, view, taps, ip, way),
+        dcc.Link("Its packets", href=packets_link(site, view, ip, way, job.collector),
                  className="button primary as-link", id=ids.Training.PACKETS),
         dcc.Link("Its link", href=view.link("/links", link=ip), className="button as-link"),
         dcc.Link("Its queue pairs", href=view.link("/rdma"), className="button as-link"),
     ]  # fmt: skip
-
-
-def packets_link(site: Site, view: View, taps: Sequence[str], host: str, way: str) -> str:
-    """Return where the packets of a host are: those of the capture that a tap is named after."""
-    folder = site.config.captures
-    known = [tap for tap in taps if folder is not None and (folder / tap).is_file()]
-    return view.link("/captures", file=known[0] if known else "", host=host, way=way)
 
 
 def _facts(job: LiveJob) -> list[Total]:
