@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_ACK, KIND_CONTROL
-from fabricscope.analyzers.collectives.link_speed import position, slow_link
+from fabricscope.analyzers.collectives.link_speed import TOGETHER, position, slow_link
 from fabricscope.analyzers.collectives.operations import Collective
 
 MIN_LATE_PART: Final = 0.05
@@ -22,7 +22,7 @@ MIN_LATE_PART_TCP: Final = 0.25
 """Over TCP, where nobody says since when a rank computes, ranks differ by more."""
 
 MIN_LATE_NS: Final = 20_000
-MIN_LATE_SHARE: Final = 0.25
+MIN_LATE_SHARE: Final = 0.3
 """It is late in at least this part of the iterations, and in two if there are several."""
 
 NOISE_FACTOR: Final = 3.0
@@ -56,8 +56,11 @@ def first_signs(
                 signs[number, rank] = shows.min()
             if events.rdma:
                 received = data[events.dst[data] == rank]
+                # Behind the tap data may wait in a queue: the rank's ACKs tell when it came.
+                acks = rows[(events.kind[rows] == KIND_ACK) & (events.src[rows] == rank)]
                 # Who hears nothing has its buffer back when it has sent all.
-                before = received if received.size else data[events.src[data] == rank]
+                before = data[events.src[data] == rank]
+                before = np.append(received, acks) if received.size else before
     return signs, since
 
 
@@ -84,9 +87,27 @@ def _enabled(
     return heard
 
 
+def _permitted(events: Events, since: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return from when on each rank that gives no credits itself had those of all that give it any.
+
+    since: (iterations, ranks); NaN in the result: the rank shows by its own credits when it is
+    ready.
+    """
+    permitted = np.full_like(since, np.nan)
+    credits = np.flatnonzero((events.kind == KIND_CONTROL) & events.seen)
+    for rank in np.setdiff1d(events.dst[credits], events.src[credits]).tolist():
+        for giver in np.unique(events.src[credits[events.dst[credits] == rank]]).tolist():
+            own = credits[(events.dst[credits] == rank) & (events.src[credits] == giver)]
+            given = np.append(np.sort(events.start_ns[own]), -1)
+            first = given[np.searchsorted(given[:-1], since[:, rank], side="right")]
+            first = np.where(first < 0, np.nan, first)
+            permitted[:, rank] = np.fmax(permitted[:, rank], first)
+    return permitted
+
+
 def _lower_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each row without NaN, of an even count the lower middle; (n, 1)."""
-    known = (~np.isnan(values)).sum(axis=1, keepdims=True)
+    known: NDArray[np.int64] = np.sum(~np.isnan(values), axis=1, keepdims=True)
     middle = np.take_along_axis(np.sort(values, axis=1), np.maximum(known - 1, 0) // 2, axis=1)
     return np.asarray(middle, np.float64)
 
@@ -98,19 +119,21 @@ def _lateness(events: Events, collective: Collective) -> NDArray[np.float64]:
     """
     signs, since = first_signs(events, collective)
     began = np.full((len(signs), 1), np.nan)
-    some = ~np.isnan(signs).all(axis=1)
+    some: NDArray[np.bool_] = np.any(~np.isnan(signs), axis=1)
     began[some, 0] = np.nanmin(signs[some], axis=1)
     since = np.where(np.isnan(since), began, since)
-    if bool((events.kind == KIND_CONTROL).any()) or collective.algorithm in _TOGETHER:
-        return np.asarray(signs - since - _lower_median(signs - since), np.float64)
-    heard = _enabled(events, collective, signs)
+    credited = bool((events.kind == KIND_CONTROL).any())
+    if credited and events.rdma:
+        heard = _permitted(events, since)
+    elif credited or collective.algorithm in TOGETHER:
+        heard = np.full_like(signs, np.nan)
+    else:
+        heard = _enabled(events, collective, signs)
     alone = np.where(np.isnan(heard), signs - since, np.nan)
-    usual = _lower_median(np.where(np.isnan(alone).all(axis=1)[:, None], signs - since, alone))
+    usual = _lower_median(
+        np.where(np.all(np.isnan(alone), axis=1, keepdims=True), signs - since, alone)
+    )
     return np.asarray(signs - np.fmax(since + usual, heard), np.float64)
-
-
-_TOGETHER: Final = ("ring", "direct", "halving_doubling")
-"""Algorithms in which all ranks begin by themselves."""
 
 
 def late_rank(
@@ -123,7 +146,7 @@ def late_rank(
     late = _lateness(events, collective)
     known = ~np.isnan(late)
     rows = known.sum(axis=1) >= min(3, late.shape[1])
-    if (not events.rdma and collective.algorithm not in _TOGETHER) or not rows.any():
+    if (not events.rdma and collective.algorithm not in TOGETHER) or not rows.any():
         return None
     late = late[rows]
     spans = np.array([(s.start_ns, s.end_ns) for s in collective.segments], np.int64)[rows]
@@ -133,7 +156,7 @@ def late_rank(
     margin = order[:, -1] - order[:, -2]
     # What the others differ by among themselves is noise.
     part = MIN_LATE_PART if events.rdma else MIN_LATE_PART_TCP
-    least = 0.0 if events.rdma else np.nanmin(late, axis=1)
+    least = np.zeros(len(late)) if events.rdma else np.nanmin(late, axis=1)
     noise = float(np.median(np.abs(order[:, -2] - least)))
     without = float(np.median(np.maximum(lengths - margin, 1.0)))
     is_late = (margin > MIN_LATE_NS) & (margin > part * without)
@@ -184,9 +207,10 @@ def diagnose(
         # What happened once is no habit.
         return None
     late = late_rank(events, collective, pauses_ns)
-    if late is not None:
-        return late
     slow = slow_link(events, collective)
+    # What a rank has to send next waits for what its slow link still sends.
+    if late is not None and (slow is None or slow["ip"] != late["ip"]):
+        return late
     if slow is not None and slow["direction"] == "up" and events.ranks.index(slow["ip"]) in slowed:
         return None
     return slow

@@ -26,6 +26,9 @@ STALLED_FACTOR: Final = 3.0
 MIN_TRAIN: Final = 4
 """Messages of a packet each that a host sends one behind the other tell a rate from this many."""
 
+TOGETHER: Final = ("ring", "direct", "halving_doubling")
+"""Algorithms in which all ranks begin by themselves."""
+
 EVEN_FACTOR: Final = 1.5
 
 Rates = dict[int, float]
@@ -67,23 +70,25 @@ def _rates(events: Events, rows: NDArray[np.int64], ends: NDArray[np.int64]) -> 
     return rates
 
 
-def _train_rates(events: Events, collective: Collective) -> Rates:
-    """Return the rate in Gb/s of messages of a packet each, by sender.
+def _train_rates(events: Events, collective: Collective) -> tuple[Rates, set[int]]:
+    """Return the rate in Gb/s of messages of a packet each, by sender, and whose it is for sure.
 
-    Only those count that wait for nothing: in a direct exchange all, else what a rank sends before
-    it has received anything.
+    Only those count that wait for nothing: in a direct exchange all, where each rank begins by
+    itself the first of each channel. What leaves back to back is evenly spaced; else something else
+    was sent in between, and the rate is one at least.
     """
-    found: dict[int, list[tuple[float, float]]] = {}
+    if collective.algorithm not in TOGETHER:
+        return {}, set()
+    found: dict[int, list[tuple[float, float, bool]]] = {}
     for segment in collective.segments:
         for host, rows in _trains(events, segment, collective.algorithm == "direct"):
             gaps = np.diff(events.start_ns[rows])
-            # What leaves back to back is evenly spaced; else something was waited for.
-            if gaps.max() <= EVEN_FACTOR * gaps.min():
-                carried = float(events.bytes[rows[1:]].sum())
-                found.setdefault(host, []).append((carried * 8 / gaps.sum(), carried))
-    return {
-        host: _best(*np.array(own, np.float64).T) for host, own in found.items() if len(own) > 1
-    }
+            carried = float(events.bytes[rows[1:]].sum())
+            even = bool(gaps.max() <= EVEN_FACTOR * gaps.min())
+            found.setdefault(host, []).append((carried * 8 / max(gaps.sum(), 1), carried, even))
+    known = {host: np.array(own, np.float64).T for host, own in found.items() if len(own) > 1}
+    rates = {host: _best(own[0], own[1]) for host, own in known.items()}
+    return rates, {host for host, own in known.items() if own[2].mean() > BEST_PART}
 
 
 def _trains(
@@ -95,10 +100,9 @@ def _trains(
     trains = []
     for host in np.unique(events.src[rows]).tolist():
         own = rows[events.src[rows] == host]
-        received = events.end_ns[rows[events.dst[rows] == host]]
-        if not all_at_once and received.size:
-            own = own[events.start_ns[own] <= received.min()]
         own = own[np.argsort(events.start_ns[own], kind="stable")]
+        if not all_at_once:
+            own = np.sort(own[np.unique(events.channel[own], return_index=True)[1]])
         if own.size >= MIN_TRAIN:
             trains.append((host, own))
     return trains
@@ -120,8 +124,10 @@ def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
     rows = rows[(events.kind[rows] < KIND_CONTROL)]
     sent = _rates(events, rows, events.src)
     if len(sent) < 2:
-        sent = _train_rates(events, collective)
-    senders = _slow(sent, SLOW_FACTOR)
+        sent, sure = _train_rates(events, collective)
+        senders = {host: found for host, found in _slow(sent, SLOW_FACTOR).items() if host in sure}
+    else:
+        senders = _slow(sent, SLOW_FACTOR)
     # A sender that feeds several children at once gives each a part of its rate.
     used = collective.segments[0].matrix > 0
     branches = int(used.sum(axis=1).max()) if collective.algorithm == "tree" else 1
