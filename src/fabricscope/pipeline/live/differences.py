@@ -32,17 +32,25 @@ _COUNTED: Final = (
     "ecn_marked",
     "cnps",
 )
+SECOND_NS: Final = 1_000_000_000
+STALLED_EACH_NS: Final = 10 * 10**9
+"""A queue pair that stalls has a row in each second for so long, although nothing moves."""
+
+STALLED_EVERY_NS: Final = 30 * 10**9
+STALLED_UNTIL_NS: Final = 600 * 10**9
+"""Then one so often, until so long after its last packet."""
+
 _SKETCHES: Final = {"ack_rtt": "ack_rtt", "message": "completion"}
 """Column prefix and the sketch of the queue-pair table behind it."""
 
 
 @dataclass
 class Differences:
-    """What queue pairs did in an interval: rows of those that did anything.
+    """What queue pairs did in an interval: rows of those that did anything, or that stall.
 
     slots: into the queue-pair table; ends: (rows, 4) source and destination address halves;
     counts: by the names of the table's columns; latency: p50, p99 and largest of each sketch, us,
-    NaN for none; samples: how many latencies were measured.
+    NaN for none; samples: how many latencies were measured; states: at the interval's end.
     """
 
     slots: NDArray[np.int64]
@@ -50,10 +58,9 @@ class Differences:
     counts: dict[str, NDArray[np.int64]]
     latency: dict[str, NDArray[np.float64]]
     samples: dict[str, NDArray[np.int64]]
+    states: list[str]
 
-    def frame(
-        self, start_ns: int, collector: str, table: QueuePairTable, end_ns: int
-    ) -> pl.DataFrame:
+    def frame(self, start_ns: int, collector: str, table: QueuePairTable) -> pl.DataFrame:
         """Return rdma_samples rows."""
         order = np.argsort(-self.counts["packets"], kind="stable")[:MAX_SAMPLED_QUEUE_PAIRS]
         slots = self.slots[order]
@@ -61,7 +68,6 @@ class Differences:
         transport = [PROTOCOLS[kind] for kind in qps["transport"][slots].tolist()]
         infiniband = np.array([name == "infiniband" for name in transport], np.bool_)
         ends = self.ends[order]
-        states = states_of(table, end_ns)
         columns: dict[str, Any] = {
             "time_ns": np.full(slots.size, start_ns, np.int64),
             "collector": [collector] * slots.size,
@@ -70,7 +76,7 @@ class Differences:
             "dest_qp": qps["dest_qp"][slots],
             "transport": transport,
             **{name: self.counts[name][order] for name in _COUNTED},
-            "state": [states[slot] for slot in slots.tolist()],
+            "state": [self.states[row] for row in order.tolist()],
         }
         for name in _SKETCHES:
             for place, label in enumerate(("p50", "p99", "max")):
@@ -88,6 +94,7 @@ def concatenate(parts: Sequence[Differences]) -> Differences:
         {name: np.concatenate([part.counts[name] for part in parts]) for name in _COUNTED},
         {name: np.concatenate([part.latency[name] for part in parts]) for name in _SKETCHES},
         {name: np.concatenate([part.samples[name] for part in parts]) for name in _SKETCHES},
+        [state for part in parts for state in part.states],
     )
 
 
@@ -99,13 +106,15 @@ class QueuePairDifferences:
         self._counts: dict[str, NDArray[np.int64]] = {}
         self._sketches: dict[str, NDArray[np.uint32]] = {}
 
-    def take(self, table: QueuePairTable) -> Differences:
-        """Return what was added since the last call."""
+    def take(self, table: QueuePairTable, end_ns: int) -> Differences:
+        """Return what was added since the last call, until end_ns."""
         qps = table.queue_pairs
         used = len(qps)
         now = {name: qps[name].astype(np.int64) for name in _COUNTED}
         added = {name: now[name] - _padded(self._counts.get(name), now[name]) for name in now}
-        moved = np.flatnonzero(np.any([values != 0 for values in added.values()], axis=0))
+        states = states_of(table, end_ns)
+        told = np.any([values != 0 for values in added.values()], axis=0)
+        moved = np.flatnonzero(told | _told_to_stall(table, states, end_ns))
         latency: dict[str, NDArray[np.float64]] = {}
         samples: dict[str, NDArray[np.int64]] = {}
         for name, field in _SKETCHES.items():
@@ -126,7 +135,19 @@ class QueuePairDifferences:
         counts["cnps"] = received
         self._counts = now
         ends = np.stack([qps[name][moved] for name in ("src_hi", "src_lo", "dst_hi", "dst_lo")], 1)
-        return Differences(moved, ends, counts, latency, samples)
+        slots = moved.tolist()
+        return Differences(moved, ends, counts, latency, samples, [states[k] for k in slots])
+
+
+def _told_to_stall(table: QueuePairTable, states: list[str], end_ns: int) -> NDArray[np.bool_]:
+    """Return which queue pairs stall and have a row for it, although nothing moved."""
+    stalled = np.array(states, np.str_) == "stalled"
+    if not stalled.any():
+        return np.zeros(len(states), np.bool_)
+    silence_ns = end_ns - table.queue_pairs["last_ns"].astype(np.int64)
+    beats = silence_ns % STALLED_EVERY_NS < SECOND_NS
+    recent: NDArray[np.bool_] = (silence_ns < STALLED_EACH_NS) | beats
+    return stalled & recent & (silence_ns < STALLED_UNTIL_NS)
 
 
 def _padded(before: NDArray[np.int64] | None, like: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -217,7 +217,7 @@ class Monitor:
         self._seconds += 1
         factor = self._scale()
         links = self.links.sample(end_ns)
-        differences = self._differences.take(self.queue_pairs)
+        differences = self._differences.take(self.queue_pairs, end_ns)
         counts = SecondCounts(
             start_ns=start_ns,
             end_ns=end_ns,
@@ -226,7 +226,7 @@ class Monitor:
             neighbours=self.neighbours.rows(self.tap_names),
             links=links.scaled(factor) if factor > 1 else links,
             differences=differences,
-            rdma=differences.frame(start_ns, self.options.collector, self.queue_pairs, end_ns),
+            rdma=differences.frame(start_ns, self.options.collector, self.queue_pairs),
             applications=pl.DataFrame(),
             flows=pl.DataFrame(),
             transfers=self.transfers.view(self.queue_pairs, end_ns, last=last),
