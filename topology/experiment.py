@@ -18,6 +18,7 @@ from fabricscope.topology.builders import build
 from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.failure_specs import compile_failure, endpoints_cut_off
 from fabricscope.topology.failures import Failure, combine_failures
+from fabricscope.topology.outcome import Iterations
 from fabricscope.topology.recovery.plan import Scheme
 from fabricscope.topology.recovery.registry import make_scheme
 from fabricscope.topology.routing.balancing import assign_hashes, pair_ends
@@ -84,6 +85,17 @@ class Experiment:
         if self.rings:
             return self.rings.transfers * math.ceil(self.rings.chunk_bytes / mtu)
         return int((-(-self.transfers.size_bytes // mtu)).sum())
+
+    @cached_property
+    def foreground(self) -> NDArray[np.int64]:
+        """Return the jobs whose ends count: all but backgrounds, unless there is nothing else."""
+        jobs = [place for place, job in enumerate(self.jobs) if job.operation != "background"]
+        return np.array(jobs or range(len(self.jobs)), np.int64)
+
+    def completion_ns(self, iterations: Iterations) -> float:
+        """Return when the last job that counts has ended; nan for never."""
+        counts = np.isin(iterations.job, self.foreground)
+        return float(iterations.end_ns[counts].max()) if counts.any() else 0.0
 
     @property
     def start_ns(self) -> float:

@@ -45,7 +45,7 @@ def measure(
 ) -> Measured:
     """Return what one run shows."""
     outcome = ran.outcome
-    makespan = float(outcome.makespan_ns)
+    makespan = experiment.completion_ns(outcome.iterations)
     converged_ns, moments = _last(convergences)
     loads = _loads(experiment, outcome)
     knows = engine != "flow" or place >= 0

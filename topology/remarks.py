@@ -51,9 +51,10 @@ def _on_balance(experiment: Experiment, document: dict[str, Any]) -> list[str]:
     options = flow_options(experiment.scenario.nic)
     where = (experiment.fabric, experiment.routes, even)
     if experiment.rings:
-        ideal_us = run_rings(*where, experiment.rings, options=options).makespan_ns / 1e3
+        ideal = run_rings(*where, experiment.rings, options=options)
     else:
-        ideal_us = run_flows(*where, transfers, options=options).makespan_ns / 1e3
+        ideal = run_flows(*where, transfers, options=options)
+    ideal_us = experiment.completion_ns(ideal.iterations) / 1e3
     if not base_us > NOTABLE * ideal_us:
         return []
     sources, destinations = experiment.rings.ends if experiment.rings else pair_ends(transfers)

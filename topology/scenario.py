@@ -19,7 +19,7 @@ from pydantic import (
 from fabricscope.errors import FabricError
 from fabricscope.topology.failure_specs import FailureSpec
 from fabricscope.topology.packet_level.parameters import Nic, SwitchModel
-from fabricscope.topology.quantities import parse_size_bytes, parse_time_ns
+from fabricscope.topology.quantities import parse_share, parse_size_bytes, parse_time_ns
 from fabricscope.topology.routing.balancing import Balancing, parse_balancing
 from fabricscope.topology.routing.pinning import GivenPath
 from fabricscope.topology.workloads.spec import ALGORITHMS, Workload, parse_workload
@@ -76,6 +76,7 @@ Time = Annotated[
 Size = Annotated[
     int, Field(ge=1, le=1 << 50), _reader(parse_size_bytes), _needs_unit("1GiB"), _written("1GiB")
 ]
+Share = Annotated[float, Field(ge=0, le=1), _reader(parse_share)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -109,6 +110,12 @@ class WorkloadPart(Part):
     batches: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=8, description="micro-batches of a pipeline"
     )
+    load: Share = Field(
+        default=0.0, description="of a background: share of its ranks' rate, such as '30%'"
+    )
+    duration_ns: Time = Field(
+        default=0.0, alias="duration", description="of a background: its last message begins before"
+    )
     after: tuple[Name, ...] = Field(
         default=(), description="names of workloads that must have ended before"
     )
@@ -132,6 +139,8 @@ class WorkloadPart(Part):
             "order": known.order,
             "compute": f"{known.compute_ns!r}ns",
             "batches": known.batches,
+            "load": known.load,
+            "duration": f"{known.duration_ns!r}ns",
         }
 
     @model_validator(mode="after")
@@ -160,6 +169,8 @@ class WorkloadPart(Part):
             self.compute_ns,
             self.batches,
             seed,
+            self.load,
+            self.duration_ns,
         )
 
 

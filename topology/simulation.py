@@ -161,8 +161,9 @@ def _describe_scenario(experiment: Experiment) -> dict[str, Any]:
 
 def _describe_workload(experiment: Experiment, baselines: Sequence[Measured]) -> dict[str, Any]:
     jobs = experiment.jobs
-    first = jobs[0]
-    ends = [_first_iteration_ns(run) for run in baselines]
+    number = int(experiment.foreground[0])
+    first = jobs[number]
+    ends = [_first_iteration_ns(run, number) for run in baselines]
     known = [end for end in ends if end is not None]
     rates = [bus_bandwidth_gbps(first, end) for end in known]
     return {
@@ -188,6 +189,6 @@ def _describe_workload(experiment: Experiment, baselines: Sequence[Measured]) ->
     }
 
 
-def _first_iteration_ns(run: Measured) -> float | None:
-    """Return how long the first job's first iteration took."""
-    return run.iteration_ends[0][2] if run.iteration_ends else None
+def _first_iteration_ns(run: Measured, number: int) -> float | None:
+    """Return how long the first iteration of a job took."""
+    return next((end for job, _, end in run.iteration_ends if job == number), None)

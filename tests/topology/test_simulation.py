@@ -132,3 +132,16 @@ def test_bus_bandwidth_has_a_factor_for_each_operation() -> None:
     assert rate("allreduce") == pytest.approx(150.0)
     assert rate("alltoall") == pytest.approx(75.0)
     assert rate("incast") is None
+
+
+@pytest.mark.parametrize("engine", ["flow", "packet"])
+def test_a_background_slows_the_job_and_does_not_count_as_one(engine: str) -> None:
+    job = {"operation": "allreduce", "size": "1MiB", "order": "rail"}
+    load = {"operation": "background", "size": "16KiB", "load": "60%", "duration": "2ms"}
+    alone = document_of(workload=[job], failures=[], engine=engine)["workload"]
+    beside = document_of(workload=[load, job], failures=[], engine=engine)["workload"]
+    assert [entry["operation"] for entry in beside["jobs"]] == ["background", "allreduce"]
+    assert 1.1 * alone["baseline_us"] < beside["baseline_us"] < 1500
+    assert beside["busbw_gbps"] == pytest.approx(
+        alone["busbw_gbps"] * alone["baseline_us"] / beside["baseline_us"]
+    )

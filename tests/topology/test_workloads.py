@@ -150,3 +150,33 @@ def test_too_many_ranks_and_transfers_are_refused(fabric):
         build_transfers(fabric, parse_workload("allreduce:ring:1MiB:ranks=999"))
     with pytest.raises(FabricError, match="transfers"):
         build_transfers(fabric, parse_workload("alltoall:1MiB:iterations=900000"))
+
+
+def test_a_background_fills_its_share_of_the_rate(fabric):
+    spec = "background:64KiB:load=40%:duration=20ms:ranks=8"
+    transfers, _ = build_transfers(fabric, parse_workload(spec))
+    rate = fabric.channels.rate[np.isin(fabric.channels.source, fabric.endpoints)].max() / 8
+    load = transfers.size_bytes.sum() / (8 * rate * 20e6)
+    assert load == pytest.approx(0.4, rel=0.05)
+    assert (transfers.source != transfers.destination).all()
+    assert len(transfers.successors) == 0
+    # Gaps of a Poisson process: standard deviation and mean are equal.
+    gaps = np.diff(transfers.delay_ns)
+    assert (gaps >= 0).all()
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
+    again, _ = build_transfers(fabric, parse_workload(spec))
+    np.testing.assert_array_equal(again.delay_ns, transfers.delay_ns)
+
+
+@pytest.mark.parametrize(
+    ("spec", "part"),
+    [
+        ("background:64KiB", "needs a load"),
+        ("background:64KiB:load=30%", "needs a load"),
+        ("background:64KiB:load=130%:duration=1ms", "above 1"),
+        ("background:1B:load=50%:duration=10s", "that fit"),
+    ],
+)
+def test_backgrounds_that_cannot_be_are_refused(fabric, spec, part):
+    with pytest.raises(FabricError, match=part):
+        build_transfers(fabric, parse_workload(spec))

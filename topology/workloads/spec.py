@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from fabricscope.errors import FabricError
 from fabricscope.topology.fabric import Fabric
-from fabricscope.topology.quantities import parse_size_bytes, parse_time_ns
+from fabricscope.topology.quantities import parse_share, parse_size_bytes, parse_time_ns
 from fabricscope.topology.workloads import collectives, trees
+from fabricscope.topology.workloads.background import make_background
 from fabricscope.topology.workloads.graph import Piece, place, repeat
 from fabricscope.topology.workloads.transfers import Transfers
 
@@ -24,6 +25,7 @@ ALGORITHMS: Final = {
     "p2p": ("pipeline",),
     "permutation": ("random",),
     "incast": ("direct",),
+    "background": ("poisson",),
 }
 """Operations and the algorithms that each one may have; the first is the default."""
 
@@ -40,7 +42,8 @@ class Workload:
     ranks: of each job, 0 for all that the fabric has, shared equally. order: `linear` as the
     endpoints are numbered, `rail` one of each leaf in turn, so that neighbours are never on one
     leaf, `random`. compute_ns: of each rank before each iteration, of a pipeline's stages before
-    each micro-batch is passed on. batches: micro-batches of a pipeline.
+    each micro-batch is passed on. batches: micro-batches of a pipeline. load, duration_ns: share
+    of the ranks' rate that a background fills, and for how long.
     """
 
     operation: str
@@ -53,6 +56,8 @@ class Workload:
     compute_ns: float = 0.0
     batches: int = 8
     seed: int = 0
+    load: float = 0.0
+    duration_ns: float = 0.0
 
     @property
     def name(self) -> str:
@@ -63,7 +68,8 @@ class Workload:
 def parse_workload(spec: str) -> Workload:
     """Return the workload that `OPERATION[:ALGORITHM]:SIZE[:KEY=VALUE]...` says.
 
-    Keys: iterations, jobs, ranks, order, compute (a time), batches, seed.
+    Keys: iterations, jobs, ranks, order, compute (a time), batches, seed, load (a share) and
+    duration (a time).
     Raises FabricError that names the part.
     """
     words = spec.strip().split(":")
@@ -92,12 +98,17 @@ def _set(workload: Workload, word: str, spec: str) -> Workload:
         return replace(workload, order=value)
     if key == "compute":
         return replace(workload, compute_ns=parse_time_ns(value))
+    if key == "duration":
+        return replace(workload, duration_ns=parse_time_ns(value))
+    if key == "load":
+        return replace(workload, load=parse_share(value))
     least = {"iterations": 1, "jobs": 1, "ranks": 2, "batches": 1, "seed": 0}
     if key in least and re.fullmatch(r"\d{1,9}", value) and int(value) >= least[key]:
         return replace(workload, **{key: int(value)})  # type: ignore[arg-type]
     raise FabricError(
         f"workload {spec!r}: {word!r} is not understood; keys are iterations, jobs, ranks, order "
-        f"({', '.join(ORDERS)}), compute (a time), batches and seed"
+        f"({', '.join(ORDERS)}), compute (a time), batches, seed, load (a share) "
+        "and duration (a time)"
     )
 
 
@@ -181,6 +192,12 @@ def _piece(fabric: Fabric, workload: Workload, endpoints: NDArray[np.int32], num
         case "permutation:random":
             rng = np.random.default_rng((workload.seed, number))
             return collectives.permutation(count, size, rng)
+        case "background:poisson":
+            rng = np.random.default_rng((workload.seed, number))
+            channels = fabric.channels
+            rate_gbps = float(channels.rate[np.isin(channels.source, endpoints)].max())
+            load, duration_ns = workload.load, workload.duration_ns
+            return make_background(count, size, load, duration_ns, rate_gbps, rng)
         case _:
             return collectives.incast(count, size)
 
