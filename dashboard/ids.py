@@ -68,6 +68,7 @@ class Fabric:
 class Links:
     """The table of links and the page of one."""
 
+    PACKETS: Final = "links-packets"
     EMPTY: Final = "links-empty"
     TABLE: Final = "links-table"
     GRID: Final = "links-grid"

@@ -116,7 +116,7 @@ def _draw(site: Site, view: View, link: str) -> Sequence[object]:
     head = [back, html.H1(name), health_badge(last["score"])]
     return (
         html.Div(head, className="page-head"),
-        _side(history, last, about, _packets(site, view, history, link)),
+        _side(history, last, about, view, _packets(site, view, history, link)),
         placed(draw_load(history, start, end)),
         placed(draw_scores(history, start, end)),
         placed(_draw_events(history, step, start, end)),
@@ -152,7 +152,7 @@ def _packets(site: Site, view: View, history: pl.DataFrame, link: str) -> str:
 
 
 def _side(
-    history: pl.DataFrame, last: dict[str, Any], alerts: pl.DataFrame, href: str
+    history: pl.DataFrame, last: dict[str, Any], alerts: pl.DataFrame, view: View, href: str
 ) -> list[Component]:
     reasons = [part for part in str(last["reasons"] or "").split("; ") if part]
     worst = history.sort("score", nulls_last=True).row(0, named=True)
