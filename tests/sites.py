@@ -18,11 +18,14 @@ START_S = 30.0
 
 @contextmanager
 def serving(
-    store: Store | None = None, fabric: Fabric | None = None, config: SiteConfig | None = None
+    store: Store | None = None,
+    fabric: Fabric | None = None,
+    config: SiteConfig | None = None,
+    port: int = 0,
 ) -> Iterator[str]:
-    """Serve the site; give its address, `http://127.0.0.1:PORT`."""
+    """Serve the site; give its address, `http://127.0.0.1:PORT`. port: 0 for a free one."""
     app = create_app(store or NoStore(), fabric, config or SiteConfig())
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(
         uvicorn.Config(app.server, log_level="warning", access_log=False, lifespan="on",
                        timeout_graceful_shutdown=1)
