@@ -33,6 +33,8 @@ GIVEN_UP: Final = "the queue pair gave up after its last retry"
 EVENTS_A_LOOK: Final = 100_000
 FEW_PACKETS: Final = 1_000_000
 """With so few packets left to send they are followed to the end."""
+ENDLESS_EVENTS: Final = 100_000_000
+"""Followed of a failure that no scheme answers, before the flow level goes on."""
 MOST_EVENTS: Final = 400_000_000
 """Past it the flow level goes on, whoever still waits for a time-out."""
 
@@ -108,6 +110,19 @@ def run_hybrid(
     return Ran(whole, transfers, affected, whole.finish_ns)
 
 
+def _run_endless(run: PacketRun) -> bool:
+    """Let packets run where paths stay dead; return whether flows have to go on.
+
+    Who waits for the dead path then gives up at flow level, as his retries are used up.
+    """
+    while not run.ended and run.events < ENDLESS_EVENTS:
+        before = run.events
+        run.advance_some(EVENTS_A_LOOK)
+        if run.events == before:
+            return False
+    return not run.ended
+
+
 def _round_trip_ns(experiment: Experiment, options: FlowOptions) -> float:
     """Return the round trip of a full packet over the longest path, without queues."""
     channels = experiment.fabric.channels
@@ -132,8 +147,7 @@ def _run_window(
     Return whether anything can happen after that.
     """
     if converged_ns is None:
-        run.advance(np.inf)
-        return False
+        return _run_endless(run)
     run.advance(failure_ns + converged_ns + rtt_ns)
     wanted = run.sent()
     while not run.ended and run.events < MOST_EVENTS:

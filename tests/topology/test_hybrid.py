@@ -54,6 +54,17 @@ def test_what_never_ends_ends_in_neither() -> None:
     assert (packets.makespan_ns is None) == (mixed.makespan_ns is None)
 
 
+def test_an_endless_stall_is_handed_over_and_ends_as_with_packets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hybrid, "ENDLESS_EVENTS", 1)
+    packets, mixed = run("packet", 2), run("hybrid", 2)
+    assert mixed.events < packets.events
+    assert mixed.makespan_ns is packets.makespan_ns is None
+    stalled = [sum(count for _, count in ran.stalled) for ran in (mixed, packets)]
+    assert stalled[0] == pytest.approx(stalled[1], rel=0.01)
+
+
 def test_nothing_is_lost_between_flows_and_what_is_left_of_them() -> None:
     experiment = experiment_of("flow")
     chance = draw(experiment, 0)
