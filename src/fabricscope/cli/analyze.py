@@ -89,14 +89,17 @@ def _analyze(request: Request) -> dict[str, Any]:
 
     load_without_compiler()
     from fabricscope.pipeline.analysis import Options, analyze
-    from fabricscope.pipeline.compilation import kernels_are_compiled
+    from fabricscope.pipeline.compilation import compile_beside, kernels_are_compiled
 
     quiet = request.quiet
-    if not quiet and not kernels_are_compiled():
-        print(
-            "fabricscope: compiling the kernels for this machine, once; this takes about a minute",
-            file=sys.stderr,
-        )
+    if not kernels_are_compiled():
+        compile_beside()
+        if not quiet:
+            print(
+                "fabricscope: compiling the kernels for this machine, once; this takes about a "
+                "minute",
+                file=sys.stderr,
+            )
     gc.freeze()
     gc.enable()
     policy = _load_policy(request.rules)

@@ -127,9 +127,10 @@ def _files(folder: Path, show: Demonstration) -> tuple[list[Path], Record]:
 
 
 def _announce_compilation() -> None:
-    from fabricscope.pipeline.compilation import kernels_are_compiled
+    from fabricscope.pipeline.compilation import compile_beside, kernels_are_compiled
 
     if not kernels_are_compiled():
+        compile_beside()
         print(
             "fabricscope: compiling the kernels for this machine, once; this takes a minute or two",
             file=sys.stderr,
