@@ -12,6 +12,7 @@ from fabricscope.dashboard.quantities import (
     format_count,
     format_duration,
     format_microseconds,
+    format_times,
 )
 from fabricscope.dashboard.summary import Total, Verdict
 
@@ -21,6 +22,7 @@ Result = Mapping[str, Any]
 
 STAGES: Final = ("detect", "sample", "notify", "install", "switch")
 """Parts of a convergence, in order of time."""
+REMARKS_LIMIT: Final = 3
 NOTICEABLE_US: Final = 100.0
 """A loss of the job's time that is more than a few round trips."""
 
@@ -75,7 +77,7 @@ def _describe_cost(result: Result) -> str:
     if stall is None:
         return "all of it (it never ends)"
     ratio = central(result["jct_ratio"]) or 1.0
-    return f"{format_microseconds(max(stall, 0.0))} (x{ratio:.3g})"
+    return f"{format_microseconds(max(stall, 0.0))} ({format_times(ratio)} as long)"
 
 
 def _describe_result(result: Result) -> str:
@@ -137,10 +139,8 @@ def list_remarks(document: Document) -> list[str]:
     """Return what a reader must know to judge the numbers, one sentence each."""
     results = document["results"]
     remarks = []
-    named = [result for result in results if str(result["recovery"]).startswith("dpfr")]
-    for result in (named or list(results))[:3]:
-        if document["scenario"]["failures"]:
-            remarks.append(describe_time_out(document, result))
+    if document["scenario"]["failures"]:
+        remarks.extend(describe_time_out(document, result) for result in _most_telling(results))
     if all("local" in result["roles"] for result in results) and len(results) > 1:
         remarks.append(
             "Where a leaf loses its own uplink (local), every other equal path already is the "
@@ -150,7 +150,23 @@ def list_remarks(document: Document) -> list[str]:
     remarks.extend(document["remarks"])
     for result in results:
         remarks.extend(f"{result['recovery']}: {note}" for note in result["notes"])
-    return remarks
+    return [remark if remark.endswith(".") else f"{remark}." for remark in remarks]
+
+
+def _most_telling(results: Sequence[Result]) -> list[Result]:
+    """Return the schemes whose time-outs are worth a sentence, in their order, few of each kind.
+
+    They are those of DPFR, or the first where there are none, and those that left queue pairs
+    waiting for their time-out although they found another path.
+    """
+    named = [result for result in results if str(result["recovery"]).startswith("dpfr")]
+    told = (named or list(results))[:REMARKS_LIMIT]
+    waited = [
+        result
+        for result in results
+        if central(result["convergence_us"]) is not None and central(result["qps_timeout"])
+    ][:REMARKS_LIMIT]
+    return [result for result in results if result in told or result in waited]
 
 
 def list_totals(document: Document) -> list[Total]:

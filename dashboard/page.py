@@ -17,11 +17,12 @@ from plotly.offline import get_plotlyjs
 
 from fabricscope import __version__
 from fabricscope.dashboard.columns import Table
+from fabricscope.dashboard.evidence import list_evidence
 from fabricscope.dashboard.figures.drawing import CONFIG
 from fabricscope.dashboard.figures.palette import DARK, LIGHT
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.quantities import format_count, format_duration
-from fabricscope.dashboard.summary import Total, Verdict, format_value
+from fabricscope.dashboard.summary import Total, Verdict
 from fabricscope.errors import ConfigError
 
 ROWS_LIMIT: Final = 1000
@@ -93,12 +94,12 @@ def render_page(template: str, page: Page, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        plain=neutralise, count=format_count, duration=format_duration, value=format_value
+        plain=neutralise, count=format_count, duration=format_duration, evidence=list_evidence
     )
     figures = {
         "light": LIGHT.to_plotly_json(),
         "dark": DARK.to_plotly_json(),
-        "config": CONFIG,
+        "config": {**CONFIG, "displayModeBar": True},
         "figures": [
             {"name": panel.name, "figure": json.loads(panel.figure.to_json())}
             for section in page.sections

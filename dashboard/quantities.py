@@ -17,6 +17,21 @@ def format_count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
+def format_number(value: float | None) -> str:
+    """Return a plain number with three significant digits, in full and never as a power of ten."""
+    return UNKNOWN if value is None else _three_digits(value)
+
+
+def format_times(ratio: float) -> str:
+    """Return a ratio as it is said: `1.32 times`, `1,490 times`."""
+    return f"{_three_digits(float(f'{ratio:.3g}'))} times"
+
+
+def plural(count: float, noun: str) -> str:
+    """Return a count with its noun, which takes an s unless there is one of it."""
+    return f"{count:,.0f} {noun}" if count == 1 else f"{count:,.0f} {noun}s"
+
+
 def format_bytes(value: float | None) -> str:
     """Return a volume in bytes with a binary prefix and three significant digits."""
     if value is None:

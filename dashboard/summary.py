@@ -7,6 +7,7 @@ colours nor widths.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from fabricscope.dashboard.evidence import describe_evidence
 from fabricscope.dashboard.histogram import percentile
 from fabricscope.dashboard.quantities import (
     format_bit_rate,
@@ -16,6 +17,7 @@ from fabricscope.dashboard.quantities import (
     format_microseconds,
     format_ratio,
     format_share,
+    plural,
 )
 
 Document = Mapping[str, Any]
@@ -50,15 +52,15 @@ def describe_verdict(document: Document) -> Verdict:
         return Verdict("empty", "No packet could be read.", ())
     findings = rank_findings(document)
     extent = (
-        f"{_plural(packets, 'packet')} over {format_duration(document['capture']['duration_s'])}"
+        f"{plural(packets, 'packet')} over {format_duration(document['capture']['duration_s'])}"
     )
     serious = [finding for finding in findings if finding["severity"] in SEVERITIES[:2]]
     if not serious:
-        notices = f"; {_plural(len(findings), 'remark')}" if findings else ""
+        notices = f"; {plural(len(findings), 'remark')}" if findings else ""
         reasons = tuple(str(finding["text"]) for finding in findings[:3])
         return Verdict("ok", f"No fault found in {extent}{notices}.", reasons)
     counts = [
-        _plural(count, {"critical": "critical finding"}.get(severity, severity))
+        plural(count, {"critical": "critical finding"}.get(severity, severity))
         for severity in SEVERITIES[:2]
         if (count := sum(finding["severity"] == severity for finding in serious))
     ]
@@ -89,17 +91,17 @@ def list_caveats(document: Document) -> list[str]:
         evidence = describe_evidence(evidence)
         because = f" ({evidence})" if evidence else ""
         caveats.append(
-            f"The capture itself missed at least {_plural(lost, 'packet')}{because}, so every "
+            f"The capture itself missed at least {plural(lost, 'packet')}{because}, so every "
             "number that this can distort is marked."
         )
     if cut := capture["header_cut_packets"]:
         caveats.append(
-            f"The snap length ends inside a header of {_plural(cut, 'packet')}: what followed is "
+            f"The snap length ends inside a header of {plural(cut, 'packet')}: what followed is "
             "unknown."
         )
     if malformed := capture["malformed_packets"]:
         caveats.append(
-            f"Headers contradict their own lengths in {_plural(malformed, 'packet')}, decoded "
+            f"Headers contradict their own lengths in {plural(malformed, 'packet')}, decoded "
             "only as far as they make sense."
         )
     if capture["unreadable_bytes"]:
@@ -110,7 +112,7 @@ def list_caveats(document: Document) -> list[str]:
     caveats.extend(str(sentence) for sentence in document.get("collectives_refused") or [])
     if evicted := document["flows_evicted"]:
         caveats.append(
-            f"The flow table was too small for {_plural(evicted, 'flow')}, counted in the totals "
+            f"The flow table was too small for {plural(evicted, 'flow')}, counted in the totals "
             "only."
         )
     return caveats
@@ -125,7 +127,7 @@ def list_totals(document: Document) -> list[Total]:
         Total(
             "Packets",
             format_count(capture["packets"] - duplicates),
-            f"and {_plural(duplicates, 'duplicate')} at other taps" if duplicates else "",
+            f"and {plural(duplicates, 'duplicate')} at other taps" if duplicates else "",
             unsure,
         ),
         Total(
@@ -250,38 +252,5 @@ def describe_tunnel(tunnel: Sequence[Mapping[str, Any]]) -> str:
     return " / ".join(f"{layer['kind']} {layer['id']}" for layer in tunnel)
 
 
-def describe_evidence(evidence: object) -> str:
-    """Return evidence, which may be a sentence, a list or named values, as one line.
-
-    Named values that are not known are left out.
-    """
-    if isinstance(evidence, Mapping):
-        return ", ".join(
-            f"{str(name).replace('_', ' ')} {format_value(value)}"
-            for name, value in evidence.items()
-            if value is not None
-        )
-    if isinstance(evidence, list | tuple):
-        return "; ".join(describe_evidence(item) for item in evidence)
-    return "" if evidence is None else format_value(evidence)
-
-
-def format_value(value: object) -> str:
-    """Return a value of a finding's evidence: numbers with separators, anything else as text."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    if isinstance(value, Mapping | list | tuple):
-        return describe_evidence(value)
-    return str(value)
-
-
 def _sum(rows: Sequence[Mapping[str, Any]], name: str) -> int:
     return sum(int(row[name] or 0) for row in rows)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

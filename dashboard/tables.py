@@ -20,6 +20,8 @@ from fabricscope.dashboard.columns import (
     words,
     yes_no,
 )
+from fabricscope.dashboard.evidence import describe_evidence
+from fabricscope.dashboard.features import features
 from fabricscope.dashboard.quantities import (
     UNKNOWN,
     format_bit_rate,
@@ -29,7 +31,7 @@ from fabricscope.dashboard.quantities import (
     format_ratio,
     format_share,
 )
-from fabricscope.dashboard.summary import describe_evidence, describe_tunnel
+from fabricscope.dashboard.summary import describe_tunnel
 from fabricscope.dashboard.training import count_ranks, name_operation, read_suspect, statistic
 
 
@@ -252,7 +254,7 @@ FLOWS: Final = (
            format_share)),
     Column("Beh sure", "Confidence in the behaviour", field("confidence", format_share)),
     Column("Tags", "Given by rules", _tags, False, rank=5),
-    Column("Because", "Features that decided the behaviour", text("behaviour_features"), False),
+    Column("Because", "Features that decided the behaviour", features, False),
     Column("Frame", "First frame in its file", field("first_frame")),
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from fabricscope.dashboard.evidence import format_value
 from fabricscope.dashboard.quantities import (
     format_bit_rate,
     format_bytes,
@@ -15,7 +16,7 @@ from fabricscope.dashboard.quantities import (
     format_duration,
     format_share,
 )
-from fabricscope.dashboard.summary import Document, Total, format_value
+from fabricscope.dashboard.summary import Document, Total
 
 OPERATIONS: Final = {
     "allreduce": "AllReduce",

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from fabricscope.analyzers.findings.finding import Finding, frames_filter
+from fabricscope.analyzers.findings.finding import Finding, counted, frames_filter
 from fabricscope.analyzers.rdma import layout
 from fabricscope.analyzers.rdma.table import QueuePairTable
 
@@ -28,8 +28,9 @@ def collector_loss(
             "warning" if share >= 0.001 else "notice",
             "collector_loss",
             "the capture",
-            f"At least {lost:,} RDMA packet(s) of {pairs:,} queue pair(s) were delivered but never "
-            f"captured ({share:.3%}): counts and rates in this report are that much too low.",
+            f"At least {counted(lost, 'RDMA packet')} of {counted(pairs, 'queue pair')} "
+            f"{'was' if lost == 1 else 'were'} delivered but never captured "
+            f"({share:.3%}): counts and rates in this report are that much too low.",
             "The mirror port is oversubscribed or the collector too slow: mirror fewer ports, cut "
             "packets (snap length), or sample.",
             {"lower_bound_packets": lost, "queue_pairs": pairs, "share": share},
@@ -53,9 +54,9 @@ def pause(rows: Sequence[Row], duration_s: float, capture: str) -> list[Finding]
                 severity,
                 "pause",
                 f"{row['source_mac']} {kind}",
-                f"{row['frames']:,} pause frame(s) ({row['xoff']:,} XOFF, {row['xon']:,} XON) "
-                f"stopped the link for {row['pause_s'] * 1e3:,.3f} ms, {share:.2%} of the capture, "
-                f"at an assumed {row['assumed_rate_gbps']:g} Gb/s.",
+                f"{counted(row['frames'], 'pause frame')} ({row['xoff']:,} XOFF, "
+                f"{row['xon']:,} XON) stopped the link for {row['pause_s'] * 1e3:,.3f} ms, "
+                f"{share:.2%} of the capture, at an assumed {row['assumed_rate_gbps']:g} Gb/s.",
                 "The port behind this address cannot take what it is sent: look for a slow "
                 "receiver (PCIe, memory) or for congestion that spreads back to it.",
                 {
@@ -101,8 +102,8 @@ def damage(files: Sequence[Row], counters: dict[str, int]) -> list[Finding]:
                 "notice",
                 "headers_cut",
                 "the capture",
-                f"The snap length ended inside the headers of {cut:,} packet(s): only what came "
-                "before is counted.",
+                f"The snap length ended inside the headers of {counted(cut, 'packet')}: only "
+                "what came before is counted.",
                 "Capture at least 128 bytes a packet, 192 inside tunnels.",
                 {"header_cut_packets": cut},
             )
@@ -113,8 +114,9 @@ def damage(files: Sequence[Row], counters: dict[str, int]) -> list[Finding]:
                 "notice",
                 "table_full",
                 "flow table",
-                f"{counters['evicted']:,} flow(s) were closed early and {counters['unassigned']:,} "
-                "packet(s) had no place: the flow table was full.",
+                f"{counted(counters['evicted'], 'flow')} closed early, "
+                f"{counted(counters['unassigned'], 'packet')} without a place: the flow table was "
+                "full.",
                 "Raise --flow-capacity.",
                 {"evicted": counters["evicted"], "unassigned": counters["unassigned"]},
             )
@@ -136,9 +138,9 @@ def taps(rows: Sequence[Row]) -> list[Finding]:
                 "warning",
                 "loss_between_taps",
                 row["name"],
-                f"{lost:,} packet(s) seen at other taps passed here and were not captured: "
-                f"{network:,} were sent again (lost in the network before this tap), "
-                f"{collector:,} were not (missed by this tap's mirror).",
+                f"{counted(lost, 'packet')} seen at other taps passed here without being "
+                f"captured: {network:,} sent again (lost in the network before this tap), "
+                f"{collector:,} not (missed by this tap's mirror).",
                 "Look at the links between the taps for the first kind, at this mirror port's load "
                 "for the second.",
                 {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from fabricscope.analyzers.connection_manager import Connection, Direction
-from fabricscope.analyzers.findings.finding import Finding, frames_filter
+from fabricscope.analyzers.findings.finding import Finding, counted, frames_filter
 
 if TYPE_CHECKING:
     from fabricscope.analyzers.iwarp.session import IwarpResult
@@ -110,8 +110,8 @@ def iwarp_findings(result: "IwarpResult", capture: str) -> list[Finding]:
                     "critical",
                     "iwarp_crc_error",
                     subject,
-                    f"{row['crc_errors']} FPDU(s) with a wrong CRC32c: the data was changed on "
-                    "the way.",
+                    f"{counted(row['crc_errors'], 'FPDU')} with a wrong CRC32c: the data was "
+                    "changed on the way.",
                     "Check cables, optics and memory along this path.",
                     {"crc_errors": row["crc_errors"], "crc_good": row["crc_good"]},
                     frames,

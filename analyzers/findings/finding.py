@@ -85,3 +85,8 @@ def queue_pair_filter(src: str, dst: str, dest_qp: int, paired_qp: int | None) -
 def frames_filter(frames: list[int]) -> str:
     """Return the display filter for these frame numbers."""
     return f"frame.number in {{{', '.join(str(frame) for frame in frames)}}}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, which takes an s unless there is one of it."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fabricscope.analyzers.findings.finding import MAX_FRAMES, Finding, queue_pair_filter
+from fabricscope.analyzers.findings.finding import MAX_FRAMES, Finding, counted, queue_pair_filter
 from fabricscope.analyzers.rdma import layout
 from fabricscope.analyzers.rdma.table import QueuePairTable
 
@@ -134,8 +134,9 @@ class QueuePairFindings:
             row,
             "critical",
             "ack_timeout",
-            f"{count} time(s) nothing drew a NAK and the sender went on only after its ACK "
-            f"time-out{waited}; {row['retransmissions']} packet(s) sent again.",
+            f"{'Once' if count == 1 else f'{count:,} times'} nothing drew a NAK and the sender "
+            f"went on only after its ACK time-out{waited}; "
+            f"{counted(row['retransmissions'], 'packet')} sent again.",
             "The end of a message, or its ACK, is being lost: look for drops on this path, and "
             "lower the ACK time-out of the queue pairs if the jobs cannot afford the wait.",
             self._here(row, sorted(events["frame"].tolist())),
@@ -152,14 +153,15 @@ class QueuePairFindings:
             return None
         share = lost / max(row["packets"], 1)
         response = row["nak_response_p50"]
-        answered = f", answered after {response:,.1f} us (median)" if response is not None else ""
+        answered = f", answered after {response:,.1f} µs (median)" if response is not None else ""
         return self._make(
             row,
             "critical" if share >= 0.001 else "warning",
             "network_loss",
-            f"{lost} packet(s) lost in the network ({share:.3%} of this direction): "
-            f"{row['naks_sequence']} sequence NAK(s){answered}, {row['timeouts']} time-out(s), "
-            f"{row['retransmissions']} packet(s) sent again.",
+            f"{counted(lost, 'packet')} lost in the network ({share:.3%} of this direction): "
+            f"{counted(row['naks_sequence'], 'sequence NAK')}{answered}, "
+            f"{counted(row['timeouts'], 'time-out')}, "
+            f"{counted(row['retransmissions'], 'packet')} sent again.",
             "Check drop, CRC and FEC counters on the links of this path, and whether the priority "
             "is lossless (PFC, buffer headroom) end to end.",
             self._frames(row, layout.EVENT_NETWORK_LOSS, layout.EVENT_NAK),
@@ -182,7 +184,7 @@ class QueuePairFindings:
             row,
             "warning",
             "receiver_not_ready",
-            f"{count} RNR NAK(s): the receiver had no buffer posted (timer code "
+            f"{counted(count, 'RNR NAK')}: the receiver had no buffer posted (timer code "
             f"{row['rnr_timer']}).",
             "The receiving application posts receives too late or too few: check its host for "
             "overload, and the receive queue depth.",
@@ -238,7 +240,7 @@ class QueuePairFindings:
             severity,
             "congestion",
             f"{marked} of {row['ecn_capable']} ECN-capable data packets marked CE ({ratio:.2%}); "
-            f"{cnps} CNP(s) told the sender to slow down.",
+            f"{counted(cnps, 'CNP')} told the sender to slow down.",
             "Look for incast and for uneven spreading over the uplinks on this path; compare the "
             "ECN thresholds with the switches' buffers.",
             self._frames(row, layout.EVENT_ECN, layout.EVENT_CNP),
@@ -257,8 +259,8 @@ class QueuePairFindings:
             row,
             "notice",
             "reordering",
-            f"{count} packet(s) arrived late without a loss, overtaken by at most "
-            f"{row['max_displacement']} packet(s).",
+            f"{counted(count, 'packet')} arrived late without a loss, overtaken by at most "
+            f"{counted(row['max_displacement'], 'packet')}.",
             "Per-packet spraying does this by design; without it, look for parallel paths of "
             "unequal delay. NICs that do not tolerate it answer with NAKs.",
             self._frames(row, layout.EVENT_OUT_OF_ORDER),
@@ -275,7 +277,7 @@ class QueuePairFindings:
             row,
             "notice",
             "mirror_duplicates",
-            f"{count} packet(s) captured twice without a cause for sending them again.",
+            f"{counted(count, 'packet')} captured twice without a cause for sending them again.",
             "The mirror copies this traffic more than once (both directions or two ports of one "
             "path): mirror one direction only.",
             self._frames(row, layout.EVENT_DUPLICATE),
@@ -292,7 +294,7 @@ class QueuePairFindings:
             row,
             "notice",
             "unexplained_gap",
-            f"{count} packet(s) are missing, and neither an ACK nor a NAK tells where they went.",
+            f"{counted(count, 'packet')} missing: neither an ACK nor a NAK tells where to.",
             "Mirror the other direction too: its acknowledgements tell network loss from loss by "
             "the mirror."
             if reliable

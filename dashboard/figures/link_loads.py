@@ -61,7 +61,8 @@ def draw_link_loads(loads: Sequence[Load]) -> go.Figure:
         coloraxis={"cmin": 0, "cmax": 100, "colorbar": {"title": {"text": "Load (%)"}, "len": 1}},
         margin={"l": 8, "r": 8, "t": 40, "b": 8},
     )
-    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 
 

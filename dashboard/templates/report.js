@@ -7,7 +7,10 @@
   function draw(useDark) {
     for (const { plot, figure } of drawn) {
       figure.layout.template = useDark ? data.dark : data.light;
-      Plotly.react(plot, figure.data, figure.layout, { ...data.config, staticPlot: Boolean(figure.layout.meta) });
+      const config = { ...data.config, staticPlot: Boolean(figure.layout.meta) };
+      // Without axes there is nothing to zoom into.
+      if (figure.data.every((trace) => trace.type === "treemap")) config.modeBarButtons = [["toImage"]];
+      Plotly.react(plot, figure.data, figure.layout, config);
     }
   }
   for (const { name, figure } of data.figures) {
@@ -39,6 +42,31 @@
         return Plotly.relayout(other, update);
       })).finally(() => { following = false; });
     });
+  }
+
+  // A table that is wider than the page says so, and how much of it is still to come.
+  for (const table of document.querySelectorAll(".table")) {
+    const scroll = table.querySelector(".scroll");
+    const headers = [...table.querySelectorAll("th")];
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "more-columns";
+    table.querySelector("h3").after(button);
+    button.addEventListener("click", () => {
+      const end = scroll.scrollLeft + scroll.clientWidth >= scroll.scrollWidth - 2;
+      scroll.scrollTo({ left: end ? 0 : scroll.scrollLeft + scroll.clientWidth * 0.8, behavior: "smooth" });
+    });
+    const tell = () => {
+      const edge = scroll.getBoundingClientRect().right + 2;
+      const hidden = headers.filter((header) => header.getBoundingClientRect().right > edge).length;
+      const wide = scroll.scrollWidth > scroll.clientWidth + 1;
+      table.classList.toggle("more", hidden > 0);
+      button.hidden = !wide;
+      button.textContent = hidden ? hidden + (hidden === 1 ? " more column →" : " more columns →") : "← back to the first";
+    };
+    scroll.addEventListener("scroll", tell, { passive: true });
+    new ResizeObserver(tell).observe(scroll);
+    tell();
   }
 
   for (const table of document.querySelectorAll(".table")) {

@@ -58,7 +58,7 @@ def test_findings_carry_what_to_do_and_where_to_look() -> None:
     assert "1. CRITICAL  Queue pair 0x000164" in text
     assert "do      Restart the job from its checkpoint" in text
     assert "frames  412001, 412090, 498112 in leaf1-mirror.pcapng" in text
-    assert "seen    timeouts 7, retries 7, silent s 2.09" in text
+    assert "seen    timeouts 7, retries 7, silent 2.09 s" in text
     assert "and 18 more in leaf1-mirror.pcapng" in text
 
 

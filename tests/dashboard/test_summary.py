@@ -89,24 +89,6 @@ def test_endpoints_bracket_ipv6() -> None:
     assert summary.endpoint("fe:ed:00:00:00:01", 0) == "fe:ed:00:00:00:01"
 
 
-@pytest.mark.parametrize(
-    ("evidence", "expected"),
-    [
-        ({"lost_packets": 1200, "share": 0.12345}, "lost packets 1,200, share 0.1235"),
-        (["a", "b"], "a; b"),
-        ("as told", "as told"),
-        (None, ""),
-        ({"nested": {"p50": 1, "seen": True}}, "nested p50 1, seen yes"),
-    ],
-)
-def test_evidence_of_any_shape_is_one_line(evidence: object, expected: str) -> None:
-    assert summary.describe_evidence(evidence) == expected
-
-
-def test_unknown_evidence_is_left_out() -> None:
-    assert summary.describe_evidence({"naks": 0, "nak_response_us_p50": None}) == "naks 0"
-
-
 def test_traffic_that_was_not_judged_is_a_caveat() -> None:
     document = ring_document()
     document["collectives_refused"] = ["The mirror lost 7 % of a job's packets: not judged."]

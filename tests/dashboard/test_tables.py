@@ -100,7 +100,7 @@ def test_collectives_show_what_is_known_of_them() -> None:
     assert (cells["algbw"], cells["busbw"]) == ("25.1 Gb/s", "43.9 Gb/s")
     assert (cells["Ranks"], cells["Partial"]) == ("16", "yes")
     assert cells["Straggler"] == "10.77.0.12 slow uplink 400 Mb/s"
-    assert cells["Evidence"] == "others gbps 21.3, ratio 0.019"
+    assert cells["Evidence"] == "others 21.3 Gb/s, ratio 1.90 %"
     bare = _cells(tables.COLLECTIVES, rows[-1])
     assert (bare["Operation"], bare["S"]) == ("Barrier", UNKNOWN)
     assert "busbw" not in bare

@@ -12,10 +12,10 @@ from fabricscope.cli.screen import SEVERITY_STYLES, Screen
 from fabricscope.cli.training import print_training, print_training_briefly
 from fabricscope.dashboard.applications import list_applications
 from fabricscope.dashboard.columns import Column, Row, build_table
+from fabricscope.dashboard.evidence import describe_evidence
 from fabricscope.dashboard.quantities import format_ratio
 from fabricscope.dashboard.summary import (
     Document,
-    describe_evidence,
     describe_verdict,
     list_caveats,
     list_totals,
