@@ -1,0 +1,35 @@
+"""The application: its parts, without a server."""
+
+from pathlib import Path
+
+from fabricscope.dashboard import ids
+from fabricscope.dashboard.app import create_app
+from fabricscope.dashboard.site import NoStore, SiteConfig
+
+
+def test_pages_wire_callbacks_of_their_own() -> None:
+    app = create_app(NoStore(), None, SiteConfig())
+    outputs = " ".join(app.callback_map)
+    for name in ("fabric", "links", "rdma", "training", "traffic", "alerts", "system"):
+        assert f"{name}-" in outputs, name
+    assert ids.TICK in str(app._callback_list)
+
+
+def test_ids_are_unique() -> None:
+    values = [value for value in vars(ids).values() if isinstance(value, str)]
+    classes = [value for value in vars(ids).values() if isinstance(value, type)]
+    for one in classes:
+        values += [v for k, v in vars(one).items() if isinstance(v, str) and k.isupper()]
+    texts = [
+        value for value in values if not value.startswith(("_", "/", "The ids", "fabricscope"))
+    ]
+    assert len(texts) == len(set(texts))
+
+
+def test_no_file_of_the_site_names_another_site() -> None:
+    app = create_app(NoStore(), None, SiteConfig())
+    assets = Path(app.config.assets_folder)
+    for file in [*assets.glob("*.js"), *assets.glob("*.css")]:
+        text = file.read_text(encoding="utf-8")
+        assert "http://" not in text, file.name
+        assert "https://" not in text, file.name
