@@ -29,6 +29,7 @@ MAX_OFFSET: Final = 2_047
 MAX_WINDOW: Final = 512
 MAX_PATTERN: Final = 64
 MAX_ALTERNATIVES: Final = 64
+MAX_SHOWN: Final = 60
 
 KINDS: Final = (
     "none",
@@ -108,6 +109,11 @@ class CheckError(ValueError):
     """The text of a condition cannot be understood; the message says which part."""
 
 
+_LARGEST: Final = {
+    kind: (1 << int(kind[1:3].rstrip("bl"))) - 1
+    for kind in KINDS
+    if kind.startswith("u") and not kind.startswith("u64")
+}
 _MIN: Final = -(1 << 63)
 _MAX: Final = (1 << 63) - 1
 _INT = r"-?(?:0x[0-9a-fA-F]+|\d+)"
@@ -129,6 +135,11 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _SIMPLE_ESCAPES: Final = {
     b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b'"': b'"'
 }  # fmt: skip
+
+
+def excerpt(text: str) -> str:
+    """Return a text as it is shown in errors: a long one's beginning."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def parse_check(text: str) -> Check:
@@ -171,7 +182,7 @@ def _parse_placed(body: str) -> Check:
 def _parse_position(body: str) -> tuple[Position, str]:
     match = _POSITION.match(body)
     if not match:
-        raise CheckError(f"expected @OFFSET or length at the start of {body!r}")
+        raise CheckError(f"expected @OFFSET or length at the start of {excerpt(body)!r}")
     offset, base = int(match["offset"]), int(match["base"] or 0)
     if abs(offset) > MAX_OFFSET or base > MAX_OFFSET:
         raise CheckError(f"an offset may be at most {MAX_OFFSET}")
@@ -184,7 +195,9 @@ def _parse_position(body: str) -> tuple[Position, str]:
 def _parse_number(position: Position, rest: str) -> Check:
     number = _NUMBER.match(rest)
     if not number:
-        raise CheckError(f"expected hex, text, find, a number kind, ... instead of {rest!r}")
+        raise CheckError(
+            f"expected hex, text, find, a number kind, ... instead of {excerpt(rest)!r}"
+        )
     kind, mask = number["kind"], int(number["mask"] or "-1", 0)
     tail = rest[number.end() :]
     length = _LENGTH.match(tail)
@@ -199,11 +212,24 @@ def _parse_number(position: Position, rest: str) -> Check:
         other_position, tail = _parse_position(tail[other.end() :])
         other_number = _NUMBER.match(tail)
         if not other_number:
-            raise CheckError(f"expected a number kind instead of {tail!r}")
+            raise CheckError(f"expected a number kind instead of {excerpt(tail)!r}")
         return Check("difference", position, kind=kind, mask=mask, other_side=other["side"],
                      other=other_position, other_kind=other_number["kind"],
                      ranges=_parse_ranges(tail[other_number.end() :]))  # fmt: skip
-    return Check("number", position, kind=kind, mask=mask, ranges=_parse_ranges(tail))
+    ranges = _parse_ranges(tail)
+    if kind in _LARGEST:
+        _refuse_pointless(f"{kind} & {number['mask']}" if number["mask"] else kind,
+                          _LARGEST[kind] & mask, ranges)  # fmt: skip
+    return Check("number", position, kind=kind, mask=mask, ranges=ranges)
+
+
+def _refuse_pointless(what: str, largest: int, ranges: tuple[tuple[int, int], ...]) -> None:
+    """Raise CheckError where no number, or every number from 0 to `largest`, is in the ranges."""
+    possible = [(low, high) for low, high in ranges if low <= largest and high >= 0]
+    if not possible:
+        raise CheckError(f"this never holds: {what} is 0 to {largest}")
+    if any(low <= 0 and high >= largest for low, high in possible):
+        raise CheckError(f"this always holds: {what} is 0 to {largest}")
 
 
 def _compared(op: str, value: int) -> tuple[tuple[int, int], ...]:
@@ -233,12 +259,13 @@ def _parse_ranges(text: str) -> tuple[tuple[int, int], ...]:
             try:
                 low, high = int(first, 0), int(last or first, 0)
             except ValueError:
-                raise CheckError(f"{item.strip()!r} in a set is not a number") from None
+                wrong = excerpt(item.strip())
+                raise CheckError(f"{wrong!r} in a set is not a number") from None
             ranges.append((low, high))
         if len(ranges) > MAX_ALTERNATIVES:
             raise CheckError(f"a set may have at most {MAX_ALTERNATIVES} entries")
         return tuple(ranges)
-    raise CheckError(f"expected a comparison, in A..B or in {{A, B}} instead of {text!r}")
+    raise CheckError(f"expected a comparison, in A..B or in {{A, B}} instead of {excerpt(text)!r}")
 
 
 def _parse_find(position: Position, word: str, argument: str) -> Check:
@@ -272,7 +299,7 @@ def _parse_patterns(word: str, argument: str) -> tuple[Pattern, ...]:
 def _parse_hex(text: str) -> Pattern:
     digits = text.replace(" ", "").lower()
     if len(digits) % 2 or not re.fullmatch(r"[0-9a-f?]+", digits):
-        raise CheckError(f"{text.strip()!r} is not pairs of hexadecimal digits or ?")
+        raise CheckError(f"{excerpt(text.strip())!r} is not pairs of hexadecimal digits or ?")
     value = bytes.fromhex(digits.replace("?", "0"))
     mask = bytes.fromhex("".join("0" if digit == "?" else "f" for digit in digits))
     return Pattern(value, mask)
@@ -284,14 +311,15 @@ def _parse_texts(argument: str, fold: bool) -> tuple[Pattern, ...]:
     while True:
         match = _STRING.match(argument, index)
         if not match:
-            raise CheckError(f"expected text in double quotes instead of {argument[index:]!r}")
+            wrong = excerpt(argument[index:])
+            raise CheckError(f"expected text in double quotes instead of {wrong!r}")
         value = _unescape(match[1])
         patterns.append(Pattern(value.lower() if fold else value, b"\xff" * len(value), fold))
         rest = argument[match.end() :].lstrip()
         if not rest:
             return tuple(patterns)
         if not rest.startswith("|"):
-            raise CheckError(f"expected | between alternatives instead of {rest!r}")
+            raise CheckError(f"expected | between alternatives instead of {excerpt(rest)!r}")
         rest = rest[1:].lstrip()
         index = len(argument) - len(rest)
 

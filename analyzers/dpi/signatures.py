@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fabricscope.analyzers.dpi.checks import Check, CheckError, parse_check
+from fabricscope.analyzers.dpi.checks import Check, CheckError, excerpt, parse_check
 from fabricscope.errors import ConfigError
 from fabricscope.records import PROTOCOLS
 
@@ -120,9 +120,18 @@ def parse_signatures(text: str, file: str) -> list[Signature]:
     protocols = document.get("protocol")
     if not isinstance(protocols, list) or not protocols:
         raise ConfigError(f"{file}, line 1: protocol: expected at least one [[protocol]] table")
-    return [
-        _parse_protocol(entry, _Place(file, text, index)) for index, entry in enumerate(protocols)
-    ]
+    parsed: list[Signature] = []
+    names: set[str] = set()
+    for index, entry in enumerate(protocols):
+        place = _Place(file, text, index)
+        parsed.append(_parse_protocol(entry, place))
+        if parsed[-1].name in names:
+            raise place.error(
+                "name",
+                f"{parsed[-1].name} is in this file already; put all its [[protocol.match]] there",
+            )
+        names.add(parsed[-1].name)
+    return parsed
 
 
 def merge_signatures(families: Iterable[list[Signature]]) -> list[Signature]:
@@ -215,7 +224,7 @@ def _checks(entry: dict[str, Any], key: str, place: _Place) -> tuple[Check, ...]
         try:
             checks.append(parse_check(text))
         except CheckError as error:
-            raise place.error(key, f"in {text!r}: {error}") from None
+            raise place.error(key, f"in {excerpt(text)!r}: {error}") from None
     return tuple(checks)
 
 

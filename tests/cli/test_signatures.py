@@ -30,6 +30,21 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         signatures.check(str(tmp_path / "nowhere"), _console())
 
 
+def test_what_a_folder_holds_is_counted_and_what_is_never_matched_is_said(tmp_path: Path) -> None:
+    match = '[[protocol.match]]\ntransport = "tcp"\npayload = ["@0 hex 01 02 03"]\n'
+    text = f'[[protocol]]\nname = "one"\n{match}'
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8-sig")
+    console = _console()
+    signatures.check(str(tmp_path), console)
+    assert _text(console).startswith("1 protocol, 1 rule in ")
+    (tmp_path / "own.toml").write_text(f'{text}[[protocol]]\nname = "two"\n')
+    console = _console()
+    signatures.check(str(tmp_path), console)
+    first, second = _text(console).splitlines()
+    assert first.startswith("two has no [[protocol.match]]")
+    assert second.startswith("2 protocols, 1 rule in ")
+
+
 def test_flows_of_a_capture_are_named_in_order(repository: Path) -> None:
     console = _console()
     signatures.test(str(repository / "pcaps/background.pcap.gz"), [], console)

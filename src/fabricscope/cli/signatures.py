@@ -39,7 +39,19 @@ def check(folder: str, console: Console) -> None:
         raise ConfigError(f"{folder} is no folder: name the folder that holds the .toml files.")
     signatures = check_signatures(path)
     rules = sum(len(one.matches) for one in signatures)
-    console.print(f"{len(signatures)} protocols, {rules} rules in {folder}: no mistake found")
+    screen = Screen(console)
+    for one in signatures:
+        if not (one.matches or one.decoded or one.ethertypes or one.ip_protocols):
+            screen.line(
+                (f"{one.name} has no [[protocol.match]]: ", ""),
+                ("only its ports can name flows, and only those without payload", ""),
+            )
+    counts = f"{_counted(len(signatures), 'protocol')}, {_counted(rules, 'rule')}"
+    console.print(f"{counts} in {folder}: no mistake found")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def test(capture: str, folders: list[str], console: Console) -> None:

@@ -18,6 +18,6 @@ def read_text_file(path: Path) -> str:
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes; split it")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # some editors begin it with a mark
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save it as UTF-8") from None

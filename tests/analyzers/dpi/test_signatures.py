@@ -54,6 +54,11 @@ def test_a_good_file_is_read() -> None:
         ("'@0 u8 == 1'", "'@0 u9 == 1'", 14, "reply", "u9"),
         ("'@0 u8 == 1'", "'@0 u8 in 5..1'", 14, "reply", "empty"),
         ("'length >= 4'", "'@9999 u8 == 1'", 13, "payload", "at most 2047"),
+        ("'@0 u8 == 1'", "'@0 u8 == 256'", 14, "reply", "never holds: u8 is 0 to 255"),
+        ("'@0 u8 == 1'", "'@0 u16le in {-5..-1, 70000}'", 14, "reply", "never holds"),
+        ("'@0 u8 == 1'", "'@0 u32be >= 0'", 14, "reply", "always holds"),
+        ("'@0 u8 == 1'", "'@0 u8 & 0x0f <= 15'", 14, "reply", "always holds: u8 & 0x0f is 0"),
+        ('name = "two"', 'name = "one"', 10, "name", "one is in this file already"),
         ("reply = ['@0 u8 == 1']", "require_reply = true", 14, "require_reply", "no conditions"),
     ],
 )
@@ -73,6 +78,13 @@ def test_errors_name_file_line_key_and_reason(
 def test_other_documents_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^bad\.toml"):
         parse_signatures(text, "bad.toml")
+
+
+def test_long_texts_are_shown_by_their_beginning() -> None:
+    text = GOOD.replace('"ab"', " | ".join(f'"{number}"' for number in range(3_000)))
+    with pytest.raises(ConfigError, match="at most 64 alternatives") as caught:
+        parse_signatures(text, "long.toml")
+    assert len(str(caught.value)) < 200
 
 
 @given(st.text(max_size=60))
