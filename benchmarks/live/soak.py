@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--links", type=int, default=2_000)
     parser.add_argument("--speed", type=float, default=10.0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         capture = make_capture(options.links, folder)
         store = DeltaStore(folder / "store")
@@ -171,16 +171,18 @@ def main() -> None:
         command += ["--collector", "soak", "--no-default-rules"]
         with (folder / "errors.txt").open("wb") as errors:
             running = subprocess.Popen(command, stderr=errors, env=dict(os.environ))
-        began_s = time.monotonic()
         looks: list[Look] = []
-        while time.monotonic() - began_s < options.minutes * 60 and running.poll() is None:
-            time.sleep(ASKED_S)
-            seen = look(began_s, running.pid, store)
-            if seen is not None:
-                looks.append(seen)
-                print(seen, file=sys.stderr, flush=True)
-        running.send_signal(signal.SIGTERM)
-        running.wait(60)
+        try:
+            began_s = time.monotonic()
+            while time.monotonic() - began_s < options.minutes * 60 and running.poll() is None:
+                time.sleep(ASKED_S)
+                seen = look(began_s, running.pid, store)
+                if seen is not None:
+                    looks.append(seen)
+                    print(seen, file=sys.stderr, flush=True)
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(120)
         print((folder / "errors.txt").read_text(), file=sys.stderr)
         step = max(len(looks) // 10, 1)
         show([*looks[:-1:step], looks[-1]])

@@ -16,14 +16,19 @@ import polars as pl
 
 from fabricscope.errors import StoreError
 from fabricscope.series import SERIES, is_folded
-from fabricscope.store import RESOLUTIONS_NS, DeltaStore, Store, StoreFullError, fold, schema_of
+from fabricscope.store import RESOLUTIONS_NS, DeltaStore, Store, StoreFullError, schema_of
 
 __all__ = ["Recorder", "Retention"]
 
 FLUSH_S: Final = 1.0
 UPKEEP_S: Final = 60.0
+"""Of the data's time: a replay at ten times its pace folds ten times as often."""
 MAX_BUFFERED_ROWS: Final = 500_000
 """Rows that wait while the disk is full; the oldest beyond it are dropped and counted."""
+
+PIECE: Final = 360
+PIECE_ROWS: Final = 1_000_000
+"""Intervals folded at a time, fewer where they hold more rows than that."""
 
 _SHRINK_ROUNDS: Final = 4
 _LOG = logging.getLogger(__name__)
@@ -76,6 +81,7 @@ class Recorder:
         self._flushing = threading.Lock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._upkept_ns = 0
 
     @property
     def problem(self) -> str:
@@ -146,9 +152,10 @@ class Recorder:
 
     def start(self) -> None:
         """Flush every `flush_s` and look after the tables every `upkeep_s`, in threads."""
+        self._upkept_ns = self.clock()
         for name, work, every_s in (
             ("store-flush", self.flush, self.flush_s),
-            ("store-upkeep", self.upkeep, self.upkeep_s),
+            ("store-upkeep", self._upkeep_when_due, min(self.flush_s, self.upkeep_s)),
         ):
             thread = threading.Thread(target=self._repeat, args=(work, every_s), name=name)
             thread.daemon = True
@@ -168,6 +175,12 @@ class Recorder:
         for thread in self._threads:
             thread.join()
         self.flush()
+
+    def _upkeep_when_due(self) -> None:
+        now_ns = self.clock()
+        if now_ns - self._upkept_ns >= self.upkeep_s * 1e9:
+            self._upkept_ns = now_ns
+            self.upkeep()
 
     def upkeep(self) -> None:
         """Fold complete intervals, forget what is too old, and join small files."""
@@ -204,10 +217,13 @@ class Recorder:
             until = until // interval_ns * interval_ns
             while start < until:
                 # In pieces, so that a collector that was away for long needs no more memory.
-                stop = min(start + 360 * interval_ns, until)
-                rows = store.read(finer, start, stop, own)
+                stop = min(start + PIECE * interval_ns, until)
+                share = store.count(finer, start, stop) / PIECE_ROWS
+                if share > 1:
+                    stop = start + max(int((stop - start) / share) // interval_ns, 1) * interval_ns
+                rows = store.folded(table, [(finer, start, stop)], own, interval_ns)
                 if not rows.is_empty():
-                    store.write(place, fold(table, rows, interval_ns))
+                    store.write(place, rows)
                 start = stop
             finer, finer_ns = place, interval_ns
 

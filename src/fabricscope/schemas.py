@@ -5,10 +5,18 @@ from typing import Final
 import polars as pl
 
 from fabricscope.errors import StoreError
-from fabricscope.series import SERIES, is_folded
+from fabricscope.series import SERIES, is_folded, key_columns
 from fabricscope.tables import TABLES, Column
 
-__all__ = ["MAX_ROWS", "RESOLUTIONS_NS", "SECOND_NS", "declared", "resolution_for", "schema_of"]
+__all__ = [
+    "MAX_ROWS",
+    "RESOLUTIONS_NS",
+    "SECOND_NS",
+    "declared",
+    "fold",
+    "resolution_for",
+    "schema_of",
+]
 
 RESOLUTIONS_NS: Final = {"10s": 10_000_000_000, "1m": 60_000_000_000, "1h": 3_600_000_000_000}
 """Intervals that samples of a second are folded into, each from the one before."""
@@ -52,3 +60,32 @@ def resolution_for(table: str, start_ns: int, end_ns: int, max_points: int | Non
         if (end_ns - start_ns) / interval_ns <= max_points:
             return name
     return next(reversed(RESOLUTIONS_NS))
+
+
+def fold(table: str, frame: pl.DataFrame | pl.LazyFrame, interval_ns: int) -> pl.DataFrame:
+    """Return samples folded into intervals of `interval_ns`, as the columns' `fold` says.
+
+    A lazy frame is folded as it is read, whatever its size.
+    """
+    folds = {
+        "sum": lambda name: pl.col(name).sum(),
+        "max": lambda name: pl.col(name).max(),
+        "min": lambda name: pl.col(name).min(),
+        "mean": lambda name: pl.col(name).mean(),
+        "last": lambda name: pl.col(name).drop_nulls().last(),
+    }
+    values = [folds[c.fold](c.name) for c in SERIES[table] if c.fold in folds]
+    start = (pl.col("time_ns") // interval_ns * interval_ns).alias("time_ns")
+    folded = frame.lazy().sort("time_ns").group_by(start, *key_columns(table)).agg(values)
+    rows = folded.select(list(schema_of(table))).cast(schema_of(table)).sort("time_ns")  # type: ignore[arg-type]
+    return rows.collect()
+
+
+def stored_schema(schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """Return the dtypes that columns have in Delta Lake, which has no unsigned integers."""
+    signed: dict[pl.DataType, pl.DataType] = {
+        pl.UInt8(): pl.Int16(),
+        pl.UInt16(): pl.Int32(),
+        pl.UInt32(): pl.Int64(),
+    }
+    return {name: signed.get(dtype, dtype) for name, dtype in schema.items()}

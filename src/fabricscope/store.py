@@ -6,18 +6,26 @@ compacts and forgets is in `recorder`; InfluxDB is in `influx`, and `open_store`
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from fabricscope.errors import StoreError
-from fabricscope.schemas import MAX_ROWS, RESOLUTIONS_NS, SECOND_NS, resolution_for, schema_of
-from fabricscope.series import SERIES, key_columns
+from fabricscope.schemas import (
+    MAX_ROWS,
+    RESOLUTIONS_NS,
+    SECOND_NS,
+    fold,
+    resolution_for,
+    schema_of,
+    stored_schema,
+)
+from fabricscope.storing import Store
 
 if TYPE_CHECKING:
     from fabricscope.influx.store import InfluxStore
@@ -38,50 +46,6 @@ _CONFIGURATION: Final = {"delta.logRetentionDuration": "interval 1 minutes"}
 """Nobody asks for old versions of a table; without this its log grows for a month."""
 
 
-class Store(Protocol):
-    """What collectors write to and pages read from; a context while rows are appended."""
-
-    @property
-    def problem(self) -> str:
-        """What keeps rows from their place, in one sentence; empty while nothing does."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """Return what became of rows that met with trouble; empty for none."""
-        ...
-
-    def __enter__(self) -> Self:
-        """Make ready for rows."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Bring what is on its way to its place."""
-        ...
-
-    def append(self, table: str, frame: pl.DataFrame) -> None:
-        """Add rows; when this returns they are kept."""
-        ...
-
-    def query(
-        self,
-        table: str,
-        start_ns: int,
-        end_ns: int,
-        *,
-        columns: Sequence[str] | None = None,
-        where: pl.Expr | None = None,
-        max_points: int | None = None,
-    ) -> pl.DataFrame:
-        """Return rows with start_ns <= time_ns < end_ns, in order of time."""
-        ...
-
-
 def open_store(place: str, collector: str = "") -> "DeltaStore | InfluxStore":
     """Return the store that `place` names: a directory, or `influx://...` for a database.
 
@@ -97,36 +61,11 @@ def open_store(place: str, collector: str = "") -> "DeltaStore | InfluxStore":
     return InfluxStore(parse_address(place), collector)
 
 
-def _stored(schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """Return the dtypes that columns have in Delta Lake, which has no unsigned integers."""
-    signed: dict[pl.DataType, pl.DataType] = {
-        pl.UInt8(): pl.Int16(),
-        pl.UInt16(): pl.Int32(),
-        pl.UInt32(): pl.Int64(),
-    }
-    return {name: signed.get(dtype, dtype) for name, dtype in schema.items()}
-
-
 def _scan(paths: list[str], schema: dict[str, pl.DataType]) -> pl.LazyFrame:
     """Return files of a Delta table as rows of the declared `schema`."""
-    stored = _stored(schema)
+    stored = stored_schema(schema)
     back = [pl.col(name).cast(dtype) for name, dtype in schema.items() if stored[name] != dtype]
     return pl.scan_parquet(paths, missing_columns="insert", schema=stored).with_columns(back)
-
-
-def fold(table: str, frame: pl.DataFrame, interval_ns: int) -> pl.DataFrame:
-    """Return samples folded into intervals of `interval_ns`, as the columns' `fold` says."""
-    folds = {
-        "sum": lambda name: pl.col(name).sum(),
-        "max": lambda name: pl.col(name).max(),
-        "min": lambda name: pl.col(name).min(),
-        "mean": lambda name: pl.col(name).mean(),
-        "last": lambda name: pl.col(name).drop_nulls().last(),
-    }
-    values = [folds[c.fold](c.name) for c in SERIES[table] if c.fold in folds]
-    start = (pl.col("time_ns") // interval_ns * interval_ns).alias("time_ns")
-    folded = frame.sort("time_ns").group_by(start, *key_columns(table)).agg(values)
-    return folded.select(list(schema_of(table))).cast(schema_of(table)).sort("time_ns")  # type: ignore[arg-type]
 
 
 class DeltaStore:
@@ -150,10 +89,6 @@ class DeltaStore:
     ) -> None:
         """Do nothing: every row is on disk already."""
 
-    def __repr__(self) -> str:
-        """Return the directory."""
-        return f"DeltaStore({str(self.root)!r})"
-
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Add rows of a declared table; they are on disk and visible to readers on return.
 
@@ -165,7 +100,7 @@ class DeltaStore:
         """Add rows to the Delta table `place`, for example `link_samples` or `link_samples.1m`."""
         if frame.is_empty():
             return
-        frame = frame.cast(_stored(dict(frame.schema)))  # type: ignore[arg-type]
+        frame = frame.cast(stored_schema(dict(frame.schema)))  # type: ignore[arg-type]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for attempt in range(_ATTEMPTS):
@@ -248,6 +183,13 @@ class DeltaStore:
             return None
         return pl.DataFrame(delta.get_add_actions(flatten=True))
 
+    def count(self, place: str, start_ns: int, end_ns: int) -> int:
+        """Return how many rows the files of a Delta table hold that have any in the range."""
+        files = self.files(place)
+        if files is None or files.is_empty():
+            return 0
+        return int(files.filter(_overlap(start_ns, end_ns))["num_records"].sum())
+
     def places(self) -> list[str]:
         """Return the Delta tables that exist, in order of name."""
         if not self.root.is_dir():
@@ -321,35 +263,51 @@ class DeltaStore:
         Files without rows in the range are not opened. Raises StoreError for more than MAX_ROWS.
         """
         schema = schema_of(place.split(".")[0])
-        for attempt in range(_ATTEMPTS):
-            files = self.files(place)
-            if files is None or files.is_empty():
-                return pl.DataFrame(schema=schema)
-            inside = (pl.col("max.time_ns") >= start_ns) & (pl.col("min.time_ns") < end_ns)
-            paths = [str(self.root / place / path) for path in files.filter(inside)["path"]]
-            if not paths:
-                return pl.DataFrame(schema=schema)
-            rows = _scan(paths, schema).filter(
-                (pl.col("time_ns") >= start_ns) & (pl.col("time_ns") < end_ns)
-            )
-            if where is not None:
-                rows = rows.filter(where)
+
+        def look(rows: pl.LazyFrame) -> pl.DataFrame:
             if columns is not None:
                 rows = rows.select(list(dict.fromkeys([*columns, "time_ns"])))
+            return rows.head(MAX_ROWS + 1).collect()
+
+        return _bounded(self._look([(place, start_ns, end_ns)], where, schema, look), place)
+
+    def _look(
+        self,
+        parts: Sequence[tuple[str, int, int]],
+        where: pl.Expr | None,
+        schema: dict[str, pl.DataType],
+        answer: Callable[[pl.LazyFrame], pl.DataFrame],
+    ) -> pl.DataFrame:
+        """Return what `answer` makes of rows of Delta tables, each from a time to another.
+
+        Files without rows in the range are not opened. What was compacted and swept away between
+        the list of files and the look is read again by the new list.
+        """
+        for attempt in range(_ATTEMPTS):
+            rows = [self._rows(*part, schema) for part in parts]
+            found = [frame for frame in rows if frame is not None]
+            if not found:
+                return pl.DataFrame(schema=schema)
+            together = pl.concat(found)
             try:
-                frame = rows.head(MAX_ROWS + 1).collect()
+                return answer(together if where is None else together.filter(where))
             except (FileNotFoundError, pl.exceptions.ComputeError):
-                # Compacted and swept away between the list and the look: read the new list.
                 if attempt == _ATTEMPTS - 1:
                     raise
-                continue
-            if frame.height > MAX_ROWS:
-                raise StoreError(
-                    f"{place} has more than {MAX_ROWS:,} rows in this range; take a shorter one, "
-                    "filter, or ask for fewer points"
-                )
-            return frame
         raise AssertionError("unreachable")
+
+    def _rows(
+        self, place: str, start_ns: int, end_ns: int, schema: dict[str, pl.DataType]
+    ) -> pl.LazyFrame | None:
+        files = self.files(place)
+        if files is None or files.is_empty():
+            return None
+        inside = files.filter(_overlap(start_ns, end_ns))
+        paths = [str(self.root / place / path) for path in inside["path"]]
+        if not paths:
+            return None
+        time_ns = pl.col("time_ns")
+        return _scan(paths, schema).filter((time_ns >= start_ns) & (time_ns < end_ns))
 
     def _read_folded(
         self, table: str, resolution: str, start_ns: int, end_ns: int, where: pl.Expr | None
@@ -358,22 +316,28 @@ class DeltaStore:
         names = list(RESOLUTIONS_NS)
         interval_ns = RESOLUTIONS_NS[resolution]
         parts = []
-        until = end_ns
         start = start_ns // interval_ns * interval_ns
         for name in reversed([None, *names[: names.index(resolution) + 1]]):
             place = table if name is None else f"{table}.{name}"
             span = self.span(place)
             if span is None:
                 continue
-            step = SECOND_NS if name is None else RESOLUTIONS_NS[name]
-            part = self.read(place, start, until, where)
-            parts.append(part)
-            start = max(start, span[1] + step)
-            if start >= until:
+            parts.append((place, start, end_ns))
+            start = max(start, span[1] + (SECOND_NS if name is None else RESOLUTIONS_NS[name]))
+            if start >= end_ns:
                 break
-        if not parts:
-            return pl.DataFrame(schema=schema_of(table))
-        return fold(table, pl.concat(parts), interval_ns)
+        return _bounded(self.folded(table, parts, where, interval_ns), table)
+
+    def folded(
+        self,
+        table: str,
+        parts: Sequence[tuple[str, int, int]],
+        where: pl.Expr | None,
+        interval_ns: int,
+    ) -> pl.DataFrame:
+        """Return rows of Delta tables of `table`, each from a time to another, folded as read."""
+        schema = schema_of(table)
+        return self._look(parts, where, schema, lambda rows: fold(table, rows, interval_ns))
 
     def _explain(self, error: Exception) -> StoreError:
         text = str(error)
@@ -386,6 +350,20 @@ class DeltaStore:
         if isinstance(error, PermissionError) or "ermission denied" in text:
             return StoreError(f"store {self.root} cannot be written: permission denied")
         return StoreError(f"store {self.root}: {text.splitlines()[0]}")
+
+
+def _overlap(start_ns: int, end_ns: int) -> pl.Expr:
+    """Return which files have rows in a range."""
+    return (pl.col("max.time_ns") >= start_ns) & (pl.col("min.time_ns") < end_ns)
+
+
+def _bounded(frame: pl.DataFrame, place: str) -> pl.DataFrame:
+    if frame.height > MAX_ROWS:
+        raise StoreError(
+            f"{place} has more than {MAX_ROWS:,} rows in this range; take a shorter one, "
+            "filter, or ask for fewer points"
+        )
+    return frame
 
 
 class StoreFullError(StoreError):
