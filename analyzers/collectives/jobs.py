@@ -29,6 +29,9 @@ DELAY_PART: Final = 0.7
 SLACK_PACKETS: Final = 2.5
 """Packets that the mirror missed at the edge of a window count for its neighbour."""
 
+MERGED_FACTOR: Final = 2.2
+"""Two messages that look like one and take less than so many did follow each other at once."""
+
 MAX_RANKS: Final = 1_024
 
 
@@ -236,6 +239,13 @@ def _events(
             transfers["kind"][(transfers["kind"] < KIND_CONTROL) & (size <= CREDIT_BYTES)] = (
                 KIND_CONTROL
             )
+        if not joined:
+            transfers = _part_merged(transfers, channels)
+        # Of what passed only when it was sent again nobody knows when it was sent first.
+        late = (transfers["kind"] < KIND_CONTROL) & (transfers["packets"] == 0)
+        late &= transfers["end_ns"] >= transfers["start_ns"]
+        for name in ("start_ns", "passed_ns"):
+            transfers[name][late] = transfers["end_ns"][late]
     transfers = transfers[np.argsort(transfers["start_ns"], kind="stable")]
     number = transfers["channel"].astype(np.int64)
     used = channels[np.unique(number)]
@@ -264,6 +274,39 @@ def _events(
         answered,
         transfers["passed_ns"].copy(),
     )
+
+
+def _part_merged(transfers: NDArray[np.void], channels: NDArray[np.void]) -> NDArray[np.void]:
+    """Return transfers with those parted that are two messages whose border the mirror missed.
+
+    Where a packet is cut short of the announced length nothing else shows it: they carry twice what
+    the queue pair's messages do, and a silence inside.
+    """
+    rows = np.flatnonzero((transfers["kind"] < KIND_CONTROL) & (transfers["packets"] > 1))
+    rows = rows[channels["lost"][transfers["channel"][rows]] > 0]
+    size, took = transfers["bytes"], transfers["passed_ns"] - transfers["start_ns"]
+    rows = rows[np.argsort(transfers["channel"][rows], kind="stable")]
+    heads = np.flatnonzero(np.diff(transfers["channel"][rows], prepend=-1))
+    merged = []
+    for own in np.split(rows, heads[1:]) if rows.size else []:
+        usual, pace_ns = np.median(size[own]), np.median(took[own])
+        twice = own[(size[own] == 2 * usual) & (took[own] > MERGED_FACTOR * pace_ns)]
+        merged += [(row, int(pace_ns)) for row in twice.tolist()]
+    if not merged:
+        return transfers
+    places, paces = np.array(merged, np.int64).T
+    second = transfers[places].copy()
+    transfers["bytes"][places] //= 2
+    transfers["packets"][places] -= second["packets"] // 2
+    for name in ("end_ns", "passed_ns"):
+        transfers[name][places] = transfers["start_ns"][places] + paces
+    second["bytes"] -= transfers["bytes"][places]
+    whole = np.maximum(channels["full"][second["channel"]].astype(np.int64), 1)
+    behind = -(-second["bytes"] // whole)
+    transfers["psn"][places] = (second["psn"].astype(np.int64) - behind) & 0xFFFFFF
+    second["packets"] //= 2
+    second["start_ns"] = second["passed_ns"] - paces
+    return np.concatenate((transfers, second))
 
 
 def round_trip_ns(channels: NDArray[np.void], qps: NDArray[np.void]) -> tuple[float, float]:

@@ -121,10 +121,10 @@ class Messages:
             message = self.open
             whole = message["bytes"] + missed * self.full
             if message["size"] is not None and whole + payload > message["size"]:
-                rest = max(whole - message["size"], 0)
-                self.close(True, (packet["psn"] - 1) % (1 << 24))
+                rest = max(whole - message["size"], 0) // max(self.full, 1)
+                self.close(True, (packet["psn"] - rest - 1) % (1 << 24))
                 message = self.begin(now)
-                message["bytes"] = rest
+                message["bytes"] = rest * self.full
             else:
                 message["bytes"] = whole
         message["bytes"] += payload

@@ -234,11 +234,12 @@ def _follow_message(state, number, now, operation, psn, payload, dma_length):
     else:
         whole = channel.bytes + missed * channel.full + payload
         if channel.expected >= 0 and whole > channel.expected:
-            rest = whole - payload - channel.expected
-            channel.next = psn
+            # The first packets of the next message were missed too; the last one of this is short.
+            missed = np.int64(max(whole - payload - channel.expected, 0) // max(channel.full, 1))
+            channel.next = psn - missed
             close_transfer(state, number, True)
             _begin(channel, now)
-            channel.bytes = max(rest, 0)
+            channel.bytes = missed * channel.full
         else:
             channel.bytes += missed * channel.full
     channel.bytes += payload
