@@ -44,7 +44,10 @@ def web_server(*statuses: int, port: int = 0) -> Iterator[WebServer]:
             state.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             state.paths.append(self.path)
             answers = state.statuses
-            self.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
+            status = answers.pop(0) if len(answers) > 1 else answers[0]
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
 

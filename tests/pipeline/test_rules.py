@@ -5,15 +5,12 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from receivers import web_server
 
 from fabricscope.analyzers.policy.destinations import Destination
 from fabricscope.analyzers.policy.matching import Alert
@@ -120,33 +117,6 @@ def test_absent_syslog_is_counted(tmp_path: Path) -> None:
     assert (count.delivered, count.failed) == (0, 3)
 
 
-@contextmanager
-def web_server(statuses: list[int], bodies: list[bytes]) -> Iterator[str]:
-    """Answer requests with `statuses`, the last one again and again; 302 points elsewhere."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
-            self.send_response(status)
-            if status == 302:
-                self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/hook"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.mark.parametrize(
     ("statuses", "retries", "requests", "delivered"),
     [
@@ -159,20 +129,19 @@ def web_server(statuses: list[int], bodies: list[bytes]) -> Iterator[str]:
     ],
 )
 def test_webhook(statuses: list[int], retries: int, requests: int, delivered: int) -> None:
-    bodies: list[bytes] = []
-    with web_server(statuses, bodies) as url:
-        count = deliver([ALERT], rules_to("webhook", url, retries=retries)).destinations["to"]
-    assert len(bodies) == requests
+    with web_server(*statuses) as server:
+        rules = rules_to("webhook", server.url, retries=retries)
+        count = deliver([ALERT], rules).destinations["to"]
+    assert len(server.bodies) == requests
     assert (count.delivered, count.failed) == (delivered, 1 - delivered)
     assert bool(count.reason) != bool(delivered)
-    assert json.loads(bodies[0])["alerts"][0]["subject"] == NASTY
+    assert json.loads(server.bodies[0])["alerts"][0]["subject"] == NASTY
 
 
 def test_webhook_sends_in_parts() -> None:
-    bodies: list[bytes] = []
-    with web_server([200], bodies) as url:
-        count = deliver([ALERT] * (MAX_PER_REQUEST + 1), rules_to("webhook", url))
-    assert [len(json.loads(body)["alerts"]) for body in bodies] == [MAX_PER_REQUEST, 1]
+    with web_server() as server:
+        count = deliver([ALERT] * (MAX_PER_REQUEST + 1), rules_to("webhook", server.url))
+    assert [len(json.loads(body)["alerts"]) for body in server.bodies] == [MAX_PER_REQUEST, 1]
     assert count.destinations["to"].delivered == MAX_PER_REQUEST + 1
 
 
@@ -201,3 +170,16 @@ def test_checking_rules_compiles_nothing() -> None:
 
 def _path() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_documented_live_example(repository: Path) -> None:
+    path = repository / "docs" / "examples" / "live-rules.toml"
+    rules = load_rules(path)
+    assert all(rule.timing for rule in rules.rules)
+    assert {destination.type for destination in rules.destinations} == {"json", "alertmanager"}
+    lines = check_rules(path)
+    assert any("fires when none came for 5 s" in line for line in lines)
+    assert any("is over when ecn_marked_share recovered for 10 s" in line for line in lines)
+    assert any("leaf3-firmware: maintenance" in line for line in lines)
+    assert "slow-link" in lines[-1]
+    assert "link-flaps" not in lines[-1]

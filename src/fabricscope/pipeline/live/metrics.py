@@ -251,7 +251,8 @@ class _Values:
         self.left_out += int(np.count_nonzero(~known))
         places, fresh = places[known], fresh[known]
         self.heard_ns[places] = now_ns
-        counted = np.nan_to_num(fresh[:, self._counters])
+        # Of sFlow's lost datagrams some come late, which takes them back: no counter may fall.
+        counted = np.maximum(np.nan_to_num(fresh[:, self._counters]), 0)
         self.values[np.ix_(places, self._counters)] += counted
         self.values[np.ix_(places, ~self._counters)] = fresh[:, ~self._counters]
 
