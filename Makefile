@@ -13,7 +13,7 @@ FOLDERS := $(wildcard analyzers collectors topology)
 INLINED := src/fabricscope/records.py \
 	$(shell find $(FOLDERS) -name kernels.py -o -name layout.py -o -name tables.py)
 
-.PHONY: run test check bench bench-sim accuracy pictures setup clean
+.PHONY: run test check bench bench-sim accuracy pictures screenshots bench-dashboard setup clean
 
 run: setup
 	@$(BIN)/fabricscope demo $(ARGS)
@@ -49,6 +49,14 @@ accuracy: setup
 		$$python dpi.py --markdown | $$python document.py dpi && \
 		$$python behaviour.py | $$python document.py behaviour --text && \
 		$$python collectives.py $(ARGS) | $$python document.py collectives
+
+# The live site with 1,984 links, a real browser and 20 clients; ARGS="--minutes 30" watches memory.
+bench-dashboard: setup
+	@$(BIN)/python benchmarks/dashboard/measure.py $(ARGS)
+
+# Every page of the live site over the demo, to build/screenshots and docs/images.
+screenshots: setup
+	@$(BIN)/python docs/screenshots.py
 
 pictures: setup
 	@$(BIN)/python docs/pictures.py

@@ -19,7 +19,7 @@ from fabricscope.topology.fabric import Fabric
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 PATHS = [page.path for page in PAGES]
 MINE = ["/", "/links", "/links?link=leaf0-spine0", "/alerts", "/system"]
 

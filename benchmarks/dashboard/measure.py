@@ -1,0 +1,235 @@
+"""How fast the live site is with 2,000 links: first paint, updates, 20 clients, memory.
+
+A store is fed each second with samples of a leaf-spine fabric, a server of its own process shows
+them; `--minutes` is how long memory is watched. Prints a Markdown table.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+from clients import Client, browse, find_callbacks
+
+ROOT = Path(__file__).resolve().parents[2]
+FABRIC = "leaf-spine:32x16x46@400G"
+START_S = 90.0
+WARM_S = 20.0
+TICKS = "window.cy && window.cy.edges().length > 0 && window.fabricscopeTimes"
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+
+
+@contextlib.contextmanager
+def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python program of this checkout until the block ends."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    process = subprocess.Popen([sys.executable, *command], env=environment)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        process.kill()
+
+
+def feed(folder: str, seconds: int) -> None:
+    """Fill a store with some history, then add to it each second, until killed."""
+    from fabric_samples import fill, follow
+
+    from fabricscope.store import DeltaStore
+    from fabricscope.topology.builders import build
+
+    store, fabric = DeltaStore(folder), build(FABRIC)
+    fill(store, fabric, time.time_ns(), seconds)
+    for _ in follow(store, fabric):
+        pass
+
+
+def wait_for(address: str) -> None:
+    """Return once the site answers."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        with contextlib.suppress(requests.ConnectionError):
+            if requests.get(address, timeout=5).ok:
+                return
+        time.sleep(0.3)
+    raise SystemExit(f"{address} did not answer within {START_S:.0f} s")
+
+
+def read_process(pid: int) -> tuple[float, float]:
+    """Return CPU seconds and resident MiB of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    rss = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    return (int(fields[11]) + int(fields[12])) / ticks, rss
+
+
+def crowd(address: str, count: int, seconds: float) -> list[Client]:
+    """Let `count` clients watch the page Fabric for some seconds."""
+    callbacks = find_callbacks(address, "fabric-state")
+
+    async def all_of_them() -> list[Client]:
+        until = time.monotonic() + seconds
+        return await asyncio.gather(*(browse(address, callbacks, "", until) for _ in range(count)))
+
+    return asyncio.run(all_of_them())
+
+
+def watch_browser(address: str, minutes: float) -> dict[str, Any]:
+    """Return paints, main-thread time and heap of a real browser."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        return {}
+    found: dict[str, Any] = {"paints": [], "usable": []}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for _ in range(3):
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            begun = time.monotonic()
+            page.goto(address)
+            page.wait_for_function(TICKS, timeout=60_000)
+            found["usable"].append(time.monotonic() - begun)
+            found["paints"].append(page.evaluate(PAINT) / 1e3)
+            page.close()
+        for name, query in (("groups", ""), ("every", "?detail=every")):
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(address + "/" + query)
+            page.wait_for_function(TICKS, timeout=60_000)
+            page.wait_for_timeout(WARM_S * 1_000)
+            found[name] = _watch_page(page, 30.0)
+            if name == "every":
+                found["heap"] = _watch_heap(page, minutes)
+            page.close()
+        browser.close()
+    return found
+
+
+def _metrics(session: Any) -> dict[str, float]:
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return {one["name"]: float(one["value"]) for one in metrics}
+
+
+def _watch_page(page: Any, seconds: float) -> dict[str, float]:
+    """Return main-thread milliseconds a second, and those of painting the map."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    page.evaluate("window.fabricscopeTimes.length = 0")
+    before = _metrics(session)
+    page.wait_for_timeout(seconds * 1_000)
+    after = _metrics(session)
+    times = page.evaluate("window.fabricscopeTimes")
+    lines = page.evaluate("window.cy.edges().length")
+    busy = (after["TaskDuration"] - before["TaskDuration"]) / seconds * 1e3
+    return {"busy_ms": busy, "map_ms": statistics.median(times or [0.0]), "lines": lines,
+            "updates": len(times) / seconds}  # fmt: skip
+
+
+def _watch_heap(page: Any, minutes: float) -> tuple[float, float]:
+    """Return MiB in use by the page's JavaScript after a collection, before and after."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+
+    def used() -> float:
+        session.send("HeapProfiler.collectGarbage")
+        return _metrics(session)["JSHeapUsedSize"] / (1 << 20)
+
+    first = used()
+    page.wait_for_timeout(minutes * 60_000)
+    return first, used()
+
+
+def print_table(rows: list[tuple[str, str, str]]) -> None:
+    """Print what was measured beside what it should be."""
+    print("| what | measured | budget |\n|---|---|---|")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--feed", nargs=2, metavar=("DIR", "SECONDS"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.feed:
+        feed(given.feed[0], int(given.feed[1]))
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="dashboard-", dir="/tmp") as folder, \
+            running(__file__, "--feed", folder, "120"), \
+            running("-m", "fabricscope", "dashboard", "--store", folder, "--topology", FABRIC,
+                    "--port", str(port)) as server:  # fmt: skip
+        wait_for(address)
+        time.sleep(WARM_S)
+        one = crowd(address, 1, 20.0)
+        cpu, rss = read_process(server.pid)
+        begun = time.monotonic()
+        many = crowd(address, given.clients, given.seconds)
+        later, _ = read_process(server.pid)
+        share = (later - cpu) / (time.monotonic() - begun)
+        seen = watch_browser(address, given.minutes)
+        _, end_rss = read_process(server.pid)
+    print_table(_rows(one, many, share, (rss, end_rss), seen, given))
+
+
+def _rows(
+    one: list[Client],
+    many: list[Client],
+    share: float,
+    rss: tuple[float, float],
+    seen: dict[str, Any],
+    given: argparse.Namespace,
+) -> list[tuple[str, str, str]]:
+    answers = sorted(value for client in many for value in client.answers_s)
+    middle, late = (answers[int(len(answers) * part)] * 1e3 for part in (0.5, 0.95))
+    ticks = min(client.ticks for client in many) / given.seconds
+    alone = statistics.median(one[0].answers_s) * 1e3
+    rows = [
+        ("update of Fabric, 1,984 links, one client: request to answer", f"{alone:.0f} ms",
+         "150 ms"),
+        (f"the same, {given.clients} clients at 1 Hz, median and p95",
+         f"{middle:.0f} and {late:.0f} ms",
+         ""),
+        ("ticks a second of the client with fewest", f"{ticks:.2f}", "1"),
+        (f"CPU of the server with {given.clients} clients", f"{share:.2f} cores", "2"),
+        ("answers with errors", f"{sum(client.errors for client in many)}", "0"),
+        ("server's memory, after the start and at the end", f"{rss[0]:.0f} and {rss[1]:.0f} MiB",
+         "flat"),
+    ]  # fmt: skip
+    if not seen:
+        return [*rows, ("browser", "Chromium is not installed", "")]
+    return [
+        ("first paint", f"{statistics.median(seen['paints']):.2f} s", "2 s"),
+        ("map drawn with its links", f"{statistics.median(seen['usable']):.2f} s", ""),
+        *rows,
+        *(
+            (f"main thread at 1 Hz, {name} ({seen[key]['lines']} lines): all, and the map's part",
+             f"{seen[key]['busy_ms']:.0f} and {seen[key]['map_ms']:.1f} ms a second", "50 ms")
+            for name, key in (("groups", "groups"), ("every switch", "every"))
+        ),
+        (f"browser's heap, before and after {given.minutes:g} minutes",
+         f"{seen['heap'][0]:.1f} and {seen['heap'][1]:.1f} MiB", "flat"),
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
