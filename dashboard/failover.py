@@ -23,6 +23,9 @@ Result = Mapping[str, Any]
 STAGES: Final = ("detect", "sample", "notify", "install", "switch")
 """Parts of a convergence, in order of time."""
 REMARKS_LIMIT: Final = 3
+LONGER: Final = 1.01
+"""A job that takes so many times its time is called longer."""
+_NEVER: Final = float("inf")
 NOTICEABLE_US: Final = 100.0
 """A loss of the job's time that is more than a few round trips."""
 
@@ -67,17 +70,33 @@ def describe_headline(document: Document) -> Verdict:
     return Verdict("notice", text, reasons)
 
 
-def _badness(result: Result) -> float:
-    ratio = central(result["jct_ratio"])
-    return float("inf") if ratio is None else ratio
+def _badness(result: Result) -> tuple[float, float]:
+    """Return the median and the worst of what a scheme makes of the job's time."""
+    median = central(result["jct_ratio"])
+    ratios = [_NEVER if ratio is None else ratio for ratio in result["samples"]["jct_ratio"]]
+    return _NEVER if median is None else median, max(ratios, default=_NEVER)
 
 
 def _describe_cost(result: Result) -> str:
+    """Return what the median repetition loses, and the worst one where that is far more."""
     stall = central(result["stall_us"])
+    samples = result["samples"]["stall_us"]
+    never = sum(sample is None for sample in samples)
     if stall is None:
         return "all of it (it never ends)"
     ratio = central(result["jct_ratio"]) or 1.0
-    return f"{format_microseconds(max(stall, 0.0))} ({format_times(ratio)} as long)"
+    if stall <= 0:
+        cost = "nothing"
+    elif ratio < LONGER:
+        cost = f"{format_microseconds(stall)} (less than 1 % longer)"
+    else:
+        cost = f"{format_microseconds(stall)} ({format_times(ratio)} as long)"
+    if never:
+        return f"{cost}, but all of it in {never:,} of {len(samples):,} repetitions"
+    worst = max(samples, default=stall)
+    if worst > 2 * max(stall, 0.0) + NOTICEABLE_US:
+        return f"{cost}, but {format_microseconds(worst)} in the worst repetition"
+    return cost
 
 
 def _describe_result(result: Result) -> str:

@@ -51,11 +51,14 @@ def format_bit_rate(bits_per_second: float | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Return a duration in the unit that keeps it between 1 and 1,000, or in minutes and hours."""
+    """Return a duration in the unit that keeps it between 1 and 1,000, or in minutes to days."""
     if seconds is None:
         return UNKNOWN
     if seconds == 0:
         return "0 s"
+    if abs(seconds) >= 100 * 3600:
+        hours = round(seconds / 3600)
+        return f"{hours // 24:,} d {hours % 24} h"
     if abs(seconds) >= 3600:
         minutes = round(seconds / 60)
         return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -18,6 +18,9 @@ HEIGHT_PX: Final = 320
 TALL_PX: Final = 400
 """Of figures that are as high as they are wide."""
 EMPTY_HEIGHT_PX: Final = 90
+_SHORTEST: Final = ("µs", 1e-6, 1.0)
+_AXIS_UNITS: Final = (("d", 86_400.0, 4.0), ("h", 3600.0, 4.0), ("s", 1.0, 1.0), ("ms", 1e-3, 1.0))
+"""Units of time axes with their length in seconds, and from how many of them on they are taken."""
 CONFIG: Final[dict[str, Any]] = {
     "responsive": True,
     "displaylogo": False,
@@ -84,9 +87,9 @@ def decimate(
 
 
 def seconds_axis(bins: int, bin_ns: int) -> tuple[NDArray[np.float64], str]:
-    """Return the start of each bin since the first one, and the unit: s, ms or µs."""
+    """Return the start of each bin since the first one, and the unit, from µs to days."""
     span_s = bins * bin_ns / 1e9
-    unit, factor = ("s", 1.0) if span_s >= 1 else ("ms", 1e-3) if span_s >= 1e-3 else ("µs", 1e-6)
+    unit, factor = next((one for one in _AXIS_UNITS if span_s >= one[2] * one[1]), _SHORTEST)[:2]
     return np.arange(bins, dtype=np.float64) * (bin_ns / 1e9 / factor), unit
 
 

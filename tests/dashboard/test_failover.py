@@ -109,3 +109,45 @@ def test_sweeps_become_rows() -> None:
     assert [row["set nic.timeout"] for row in rows] == [8, 8, 8, 10, 10, 10]
     table = build_table("points", "Points", sweep_columns(points), rows, 100)
     assert table.columns[0].title == "nic.timeout"
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ([(0.0, 1.0)] * 3, "dpfr: convergence nothing to do; the job loses nothing."),
+        ([(40.0, 1.004)] * 3, "loses 40 µs (less than 1 % longer)."),
+        ([(400.0, 1.5)] * 3, "loses 400 µs (1.50 times as long)."),
+        ([(21.5e6, 1494.6)] * 3, "(1,490 times as long)."),
+        ([(0.0, 1.0), (0.0, 1.0), (4.3e6, 390.0)], "nothing, but 4.30 s in the worst repetition."),
+        ([(0.0, 1.0), (0.0, 1.0), (None, None)], "nothing, but all of it in 1 of 3 repetitions."),
+        ([(0.0, 1.0), (None, None), (None, None)], "loses all of it (it never ends)."),
+    ],
+)
+def test_what_the_job_loses_is_said_with_its_worst_case(
+    samples: list[tuple[float | None, float | None]], said: str
+) -> None:
+    middle = samples[1]
+    result = {
+        "recovery": "dpfr", "roles": {}, "stall_us": middle[0], "jct_ratio": middle[1],
+        "samples": {"stall_us": [one for one, _ in samples],
+                    "jct_ratio": [two for _, two in samples]},
+    }  # fmt: skip
+    scenario = {"failures": ["leaf0-spine0@1ms"]}
+    verdict = failover.describe_headline({"scenario": scenario, "results": [result]})
+    assert verdict.headline.endswith(said)
+
+
+def test_schemes_that_differ_in_their_worst_case_only_are_told_apart() -> None:
+    results = [
+        {
+            "recovery": name, "roles": {}, "stall_us": 0.0, "jct_ratio": 1.0,
+            "samples": {"stall_us": [0.0, 0.0, worst], "jct_ratio": [1.0, 1.0, ratio]},
+        }
+        for name, worst, ratio in (("none", None, None), ("dpfr", 10.0, 1.01))
+    ]  # fmt: skip
+    headline = failover.describe_headline(
+        {"scenario": {"failures": ["x"]}, "results": results}
+    ).headline
+    assert headline == (
+        "x: dpfr costs the job nothing, none nothing, but all of it in 1 of 3 repetitions."
+    )

@@ -48,6 +48,7 @@ def test_rates_take_decimal_prefixes(value: float | None, expected: str) -> None
         (0.0123, "12.3 ms"),
         (4.29, "4.29 s"),
         (146, "2 min 26 s"),
+        (184_281_000, "2,132 d 21 h"),
         (7265, "2 h 01 min"),
         (3599.9, "60 min 00 s"),
     ],

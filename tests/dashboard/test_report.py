@@ -190,3 +190,26 @@ def test_tables_sort_and_filter(dump: Callable[[str], str]) -> None:
     assert all("10.77.0.13" in row[:2] and row[3] == "active" for row in visible)
     assert f"{len(visible)} match" in shown
     assert 'aria-sort="descending"' in shown
+
+
+@pytest.mark.browser
+def test_wide_tables_say_what_is_hidden_and_buttons_cover_nothing(
+    dump: Callable[[str], str],
+) -> None:
+    act = """<script>
+      const over = [...document.querySelectorAll(".js-plotly-plot")].filter((plot) => {
+        const bar = plot.querySelector(".modebar");
+        if (!bar) return false;
+        const one = bar.getBoundingClientRect();
+        return [...plot.querySelectorAll(".legend text, .infolayer text")].some((text) => {
+          const two = text.getBoundingClientRect();
+          return two.width && two.left < one.right && two.right > one.left
+            && two.top < one.bottom && two.bottom > one.top;
+        });
+      });
+      document.title = "covered " + over.length
+        + ", wide " + (document.documentElement.scrollWidth > innerWidth);
+    </script></body>"""
+    shown = dump(render_report(ring_document()).replace("</body>", act))
+    assert "<title>covered 0, wide false</title>" in shown
+    assert re.search(r'<button type="button" class="more-columns">\d+ more columns →', shown)

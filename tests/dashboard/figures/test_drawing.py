@@ -30,12 +30,19 @@ def test_decimation_keeps_order_and_extremes(values: list[float], limit: int) ->
 
 
 @pytest.mark.parametrize(
-    ("bin_ns", "unit", "last"), [(10**8, "s", 9.9), (10**5, "ms", 9.9), (1000, "µs", 99.0)]
+    ("bin_ns", "unit", "last"),
+    [
+        (10**15, "d", 1145.83),
+        (10**12, "h", 27.5),
+        (10**8, "s", 9.9),
+        (10**5, "ms", 9.9),
+        (1000, "µs", 99.0),
+    ],
 )
 def test_the_time_axis_takes_the_unit_of_the_span(bin_ns: int, unit: str, last: float) -> None:
     x, shown = drawing.seconds_axis(100, bin_ns)
     assert shown == unit
-    assert x[-1] == pytest.approx(last)
+    assert x[-1] == pytest.approx(last, rel=1e-5)
 
 
 def test_labels_are_escaped() -> None:
