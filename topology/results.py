@@ -20,6 +20,8 @@ LOADS_LIMIT: Final = 2_048
 NOTES_LIMIT: Final = 20
 DEVICES_LIMIT: Final = 64
 ITERATIONS_LIMIT: Final = 2_000
+ROUNDING: Final = 1e-12
+"""Makespans that differ by a smaller share are the same, summed up in another order."""
 _STAGES: Final = ("detect", "sample", "notify", "install", "switch")
 
 
@@ -161,7 +163,8 @@ def _us(value_ns: float | None) -> float | None:
 def _stall_us(run: Measured, base: Measured) -> float | None:
     if run.makespan_ns is None or base.makespan_ns is None:
         return None
-    return (run.makespan_ns - base.makespan_ns) / 1e3
+    stall_ns = run.makespan_ns - base.makespan_ns
+    return 0.0 if abs(stall_ns) < ROUNDING * base.makespan_ns else stall_ns / 1e3
 
 
 def _ratio(run: Measured, base: Measured) -> float | None:

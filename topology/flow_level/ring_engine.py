@@ -30,6 +30,10 @@ from fabricscope.topology.workloads.rings import Rings
 __all__ = ["run_rings"]
 
 MAX_EPOCH_FLOWS = 50_000_000
+MANY_SHARES = 2_000_000
+"""Sprayed rings whose flows have so many channels to spread over take seconds a change."""
+MOST_MOMENTS = 3
+"""Of route changes then; the others are put off to the next of these."""
 
 
 class _Epochs:
@@ -153,7 +157,10 @@ def run_rings(
     relabel_ns = min((p.relabel_ns for p in plans if p.relabel_ns is not None), default=-1.0)
     epochs = _Epochs(paths, options)
     epochs.add(0.0)
-    for now_ns, what in moments_of(failures, plans, relabel_ns):
+    moments = list(moments_of(failures, plans, relabel_ns))
+    if len(epochs.nets[0].class_channels) > MANY_SHARES:
+        moments = _merge(moments)
+    for now_ns, what in moments:
         if now_ns >= options.stop_ns:
             break
         if _change(paths, epochs, what):
@@ -186,6 +193,24 @@ def run_rings(
             rule, begin, ranks, arrays, settings, own, ends_ns[job], sent, recovered, totals
         )
     return _outcome(rings, epochs, failures, plans, ends_ns, sent, recovered, totals)
+
+
+def _merge(
+    moments: Sequence[tuple[float, list[ChannelEvent | RouteChange | None]]],
+) -> list[tuple[float, list[ChannelEvent | RouteChange | None]]]:
+    """Return few moments: route changes that follow one another happen with the last of them."""
+    most = -(-len(moments) // MOST_MOMENTS)
+    merged: list[tuple[float, list[ChannelEvent | RouteChange | None]]] = []
+    count = 0
+    for now_ns, what in moments:
+        routes_only = all(isinstance(item, RouteChange) for item in what)
+        if count and routes_only and count < most:
+            merged[-1] = (now_ns, merged[-1][1] + what)
+            count += 1
+        else:
+            merged.append((now_ns, what))
+            count = int(routes_only)
+    return merged
 
 
 def _change(paths: Paths, epochs: _Epochs, what: list[ChannelEvent | RouteChange | None]) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fabricscope.topology.builders import build
+from fabricscope.topology.flow_level import ring_engine
 from fabricscope.topology.flow_level.engine import FlowOptions, run_flows
 from fabricscope.topology.flow_level.outages import kernels as outages
 from fabricscope.topology.flow_level.ring_engine import run_rings
@@ -196,3 +197,16 @@ def test_rings_by_rule_lose_what_those_written_out_lose(even, cut, balancing):
     if balancing == "pinned":
         assert two.packets_lost == pytest.approx(one.packets_lost, rel=0.2)
         assert (two.qps_rtt, two.qps_timeout) == (one.qps_rtt, one.qps_timeout)
+
+
+def test_sprayed_rings_of_many_shares_follow_few_changes(even, cut, monkeypatch):
+    workload = parse_workload("allreduce:ring:16MiB:order=rail:jobs=4:iterations=30")
+    routes = build_routes(even)
+    failures, plans = cut(even, routes, "leaf2", "spine1", 2e6, 1e4, 3e4)
+    args = (even, routes, parse_balancing("spray"), build_rings(even, workload), failures, plans)
+    exact = run_rings(*args)
+    monkeypatch.setattr(ring_engine, "MANY_SHARES", 0)
+    monkeypatch.setattr(ring_engine, "MOST_MOMENTS", 2)
+    merged = run_rings(*args)
+    assert merged.makespan_ns == pytest.approx(exact.makespan_ns, rel=1e-3)
+    assert merged.packets_lost >= exact.packets_lost > 0
