@@ -103,6 +103,7 @@ def test_pages_with_data_fit_their_window(
     expect(page.locator("#stale")).to_have_text("Live", timeout=WAIT_MS)
     expect(page.locator("main .panel:visible").first).to_be_visible(timeout=WAIT_MS)
     page.wait_for_timeout(2_000)
+    expect(page.locator("#strip")).to_be_empty()
     name = re.sub(r"\W+", "-", path.strip("/")) or "fabric"
     for width, height in ((1280, 800), (2560, 1440)):
         page.set_viewport_size({"width": width, "height": height})
@@ -126,7 +127,10 @@ def test_values_change_without_a_reload(live_site: str, open_page: Open) -> None
 def test_the_map_marks_the_worst_link_and_tells_its_story(live_site: str, open_page: Open) -> None:
     page = open_page(live_site)
     expect(page.locator("#fabric-worst")).to_contain_text("leaf0-spine0", timeout=WAIT_MS)
-    page.wait_for_function("window.cy && window.cy.edges('[mark]').length >= 2", timeout=WAIT_MS)
+    until = time.monotonic() + WAIT_MS / 1_000
+    while page.evaluate("window.cy ? window.cy.edges('[mark]').length : 0") < 2:
+        assert time.monotonic() < until, "no line of the map was marked"
+        page.wait_for_timeout(100)
     page.wait_for_timeout(1_200)
     at = page.evaluate(
         "(() => { const marked = window.cy.edges('[mark]');"
