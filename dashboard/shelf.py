@@ -41,7 +41,7 @@ class Capture:
     @property
     def name(self) -> str:
         """Return the name for people."""
-        return neutralise(self.id.removeprefix(_UPLOADED), 200)
+        return neutralise(self.path.name if self.uploaded else self.id, 200)
 
     @property
     def uploaded(self) -> bool:

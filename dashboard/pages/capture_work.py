@@ -27,10 +27,11 @@ from fabricscope.dashboard.site import Site
 from fabricscope.dashboard.tasks import Task, Tasks
 from fabricscope.dashboard.view import View, read_view
 
-__all__ = ["Desk", "describe_time", "desk_of", "register"]
+__all__ = ["HINT", "Desk", "describe_time", "desk_of", "register"]
 
 _GONE: Final = "There is no such capture any more; choose one from the list."
 _LARGE: Final = "cut the capture into smaller ones (editcap -c)"
+HINT: Final = "Click a packet to see every field of it."
 _DISSECTION_S: Final = 60.0
 _ONLY_OPERATORS: Final = "Nobody has analyzed this capture yet, and only operators may begin that."
 
@@ -126,6 +127,19 @@ def register(app: Dash, site: Site) -> None:
     )
     def list_chosen(view: Any, count: Any, analyzed: Any, shown: Any) -> Sequence[object]:
         return _list(desk, read_view(view), shown)
+
+    @app.callback(
+        Output(ids.Captures.HOST, "value"),
+        Output(ids.Captures.WAY, "value"),
+        Output(ids.Captures.LEAST, "value"),
+        Output(ids.Captures.FRAMES, "value"),
+        Output(ids.Captures.DISSECTION, "children", allow_duplicate=True),
+        Input(ids.VIEW, "data"),
+        prevent_initial_call=True,
+    )
+    def show_choice(view: Any) -> Sequence[object]:
+        found = read_view(view)
+        return [*(found.parameter(name) for name in ("host", "way", "least", "frames")), HINT]
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("captures", "scroll"),

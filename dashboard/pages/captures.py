@@ -149,7 +149,7 @@ def _packets_panel(view: View) -> Component:
                 grid(ids.Captures.PACKETS, PACKET_COLUMNS, row_id="id", height_px=380),
                 dcc.Loading(
                     html.Div(
-                        html.P("Click a packet to see every field of it.", className="quiet"),
+                        html.P(capture_work.HINT, className="quiet"),
                         id=ids.Captures.DISSECTION, className="dissection-box", tabIndex="0",
                     ),
                     delay_show=300,
