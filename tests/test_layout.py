@@ -38,6 +38,7 @@ EXCEPTIONS: dict[str, str] = {
         _BY_PACKETS,
     ),
     "collectors/counters/reading.py": "tests/collectors/counters/test_ports.py reads with it",
+    "src/fabricscope/cli/dashboard_commands.py": "tests/cli/test_users.py calls the commands",
     "src/fabricscope/cli/simulation_commands.py": "tests/cli/test_simulate.py calls the commands",
     "topology/flow_level/paths/kernels.py": _BY_FLOWS,
     "topology/flow_level/transport/kernels.py": _BY_FLOWS,
