@@ -20,8 +20,8 @@ _NUMBERS: Final = {
 """Column and path in the JSON of a straggler."""
 
 REMEMBERED: Final = 256
-LEAST: Final = 8
-"""Iterations of a kind before anything is usual."""
+LEAST: Final = 32
+"""Iterations of a kind before anything is usual: the first ones of a job vary."""
 
 
 class IterationHistory:
@@ -34,8 +34,8 @@ class IterationHistory:
     def extend(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return rows of `iterations` with columns of their own for rules.
 
-        duration_ms; usual_ms: median of up to 256 earlier ones of the kind, null before the
-        eighth; slowdown: the one over the other; straggler_...: who holds the job back and by how
+        duration_ms; usual_ms: median of up to 256 earlier ones of the kind, null for the
+        first 32; slowdown: the one over the other; straggler_...: who holds the job back and by how
         much, null for nobody.
         """
         durations, usual = [], []

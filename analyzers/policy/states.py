@@ -201,18 +201,20 @@ def sentence(rule: Rule, subject: str, values: Mapping[str, Any]) -> str:
     """Return what is the matter, with the numbers, in one sentence."""
     named = {**values, "subject": subject}
     if PLACEHOLDER.search(rule.description):
-        return PLACEHOLDER.sub(lambda found: shown(named.get(found[1])), rule.description)
-    numbers = [f"{name} {shown(values[name])}" for name in rule.metrics if name in values]
+        return PLACEHOLDER.sub(lambda found: shown(named.get(found[1]), found[1]), rule.description)
+    numbers = [f"{name} {shown(values[name], name)}" for name in rule.metrics if name in values]
     texts = [f"{name} {shown(values[name])}" for name in rule.texts if name in values]
     what = ", ".join([*numbers, *texts])
     about = f"{rule.description} ({what})" if rule.description and what else rule.description
     return f"{subject}: {about or what}." if subject else f"{about or what}."
 
 
-def shown(value: Any) -> str:
-    """Return a value for a sentence."""
+def shown(value: Any, name: str = "") -> str:
+    """Return a value for a sentence; a share, as its name says, in percent."""
     if value is None:
         return "unknown"
+    if isinstance(value, float) and name.endswith(("_share", "utilization", "burst")):
+        return f"{100 * value:.3g} %"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)[:MAX_TEXT]

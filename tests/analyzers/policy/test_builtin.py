@@ -32,9 +32,9 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
 def fired(name: str, rows: list[dict[str, Any]], table: str) -> list[tuple[str, str]]:
     watch = RuleWatch(with_built_in(RuleSet(())))
     found = []
-    for second in range(40):
+    for second in range(60):
         start = T0 + second * SECOND_NS
-        slow = name == "iteration-drift" and second > 24
+        slow = name == "iteration-drift" and second > 40
         ends = {"end_ns": start + 10**8 * (1 + slow)} if table == "iterations" else {}
         tables = {table: frame(table, second, *[row | ends for row in rows])}
         found += watch.update(start, start + SECOND_NS, tables)

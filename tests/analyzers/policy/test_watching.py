@@ -185,7 +185,7 @@ def iteration(ms: float, **more: Any) -> dict[str, Any]:
 def test_iterations_against_what_is_usual() -> None:
     text = rule_of("slowdown = { min = 1.2 }", table="iterations")
     watch = watch_of(text)
-    fast, slow = [iteration(100.0)] * 4, [iteration(150.0)]
+    fast, slow = [iteration(100.0)] * 16, [iteration(150.0)]
     assert play(watch, [fast, slow, fast], "iterations") == []  # nothing is usual yet
     found = play(watch, [slow, fast], "iterations", begin=3)
     subject = "10.0.0.1+3 allreduce"
@@ -291,6 +291,7 @@ def test_flows_match_too() -> None:
     [
         ("", "leaf1-spine1 up: score 40."),
         ('description = "sick"', "leaf1-spine1 up: sick (score 40)."),
+        ('description = "{link}: {lost_share} lost"', "leaf1-spine1: 0 % lost"),
         ('description = "{link} is at {score}, {throughput_gbps}"', "leaf1-spine1 is at 40, 0.008"),
     ],
 )
