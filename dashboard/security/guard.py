@@ -32,6 +32,11 @@ BODY_LIMIT: Final = 4 << 20
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 _POLICY_VIOLATION: Final = 1008
+_CALLBACKS: Final = "/_dash-"
+"""Paths that Dash answers with 500 when it cannot read what was sent; errors of callbacks have an
+answer of their own, so that whoever sent it is to blame."""
+_SERVER_ERROR: Final = 500
+_BAD_REQUEST: Final = 400
 _PRIVATE: Final = (b"text/html", b"application/json")
 """What answers about the fabric come as; files of the site itself may be kept by browsers."""
 
@@ -159,7 +164,11 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": self._complete(message, fresh)}
+                status = message["status"]
+                if status == _SERVER_ERROR and scope["path"].startswith(_CALLBACKS):
+                    status = _BAD_REQUEST
+                headers = self._complete(message, fresh)
+                message = {**message, "status": status, "headers": headers}
             await send(message)
 
         return guarded
