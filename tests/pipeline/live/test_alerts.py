@@ -57,12 +57,10 @@ def changes_in(folder: Path) -> list[tuple[str, str, str]]:
     return list(found.select("subject", "state", "by").iter_rows())
 
 
-def test_a_recorded_slow_link_is_told_within_seconds(captures: Path) -> None:
-    """The link is shaped from the first operation on: that is when evidence begins."""
-    path = captures / "collectives" / "gloo-slowlink-4r-2MiB.pcap"
-    truth = map(json.loads, path.with_suffix(".truth.jsonl").read_text().splitlines())
+def alerts_of(path: Path, loops: int = 1) -> list[Change]:
+    """Return what the built-in rules say of a capture."""
     told: list[Change] = []
-    feed = FileFeed(str(path), speed=0)
+    feed = FileFeed(str(path), speed=0, loops=loops)
     session = LiveSession(feed, Monitor(MonitorOptions(collector="here")))
     alerts = AlertWatch(RuleSet(()), "here", clock=feed.now_ns)
     alerts.listeners.append(told.extend)
@@ -71,7 +69,33 @@ def test_a_recorded_slow_link_is_told_within_seconds(captures: Path) -> None:
     session.run()
     alerts.stop()
     feed.close()
-    (slow,) = [change for change in told if change.rule == "slow-link"]
+    return told
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("ring-allreduce.pcap", set()),
+        ("tree-allreduce.pcap.gz", set()),
+        ("two-jobs.pcap", set()),
+        ("background.pcap.gz", set()),
+        ("loss-after-tap.pcap", {"rdma-loss"}),
+        ("slow-link.pcap", {"slow-link"}),
+        ("slow-rank.pcap.gz", {"straggler"}),
+    ],
+)
+def test_faults_are_told_and_health_is_not(repository: Path, name: str, rules: set[str]) -> None:
+    assert {change.rule for change in alerts_of(repository / "pcaps" / name)} == rules
+
+
+def test_a_recorded_slow_link_is_told_within_seconds(captures: Path) -> None:
+    """The link is shaped from the first operation on: that is when evidence begins.
+
+    The capture is played twice, so that its end does not decide.
+    """
+    path = captures / "collectives" / "gloo-slowlink-4r-2MiB.pcap"
+    truth = map(json.loads, path.with_suffix(".truth.jsonl").read_text().splitlines())
+    (slow,) = [change for change in alerts_of(path, 2) if change.rule == "slow-link"]
     assert (slow.state, slow.severity) == ("firing", "critical")
     assert slow.subject == "10.77.0.11 up"
     assert slow.text.startswith("The uplink of 10.77.0.11 carries 0.")

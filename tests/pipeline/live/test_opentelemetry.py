@@ -98,10 +98,17 @@ def test_it_goes_on_while_it_runs() -> None:
         assert len(came) >= 3
 
 
-def test_refusals_are_counted() -> None:
-    with receiver(400) as (url, _), OpenTelemetryPush(url, filled(), every_s=60) as push:
-        pass
-    assert (push.pushed, push.failed) == (0, 1)
+def test_refusals_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with receiver(400) as (url, came), OpenTelemetryPush(url, filled(), every_s=0.1) as push:
+        end = time.monotonic() + 20
+        while len(came) < 3 and time.monotonic() < end:
+            time.sleep(0.02)
+    assert push.pushed == 0
+    assert push.failed >= 3
+    assert [record.message for record in caplog.records] == [push.problem]
+    push.count(taken=True)
+    assert push.problem == ""
+    assert "again" in caplog.messages[-1]
 
 
 def test_nobody_listens() -> None:

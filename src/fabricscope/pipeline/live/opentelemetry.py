@@ -17,6 +17,7 @@ __all__ = ["OpenTelemetryPush"]
 EVERY_S: Final = 10.0
 TIMEOUT_S: Final = 5.0
 _PATH: Final = "/v1/metrics"
+_LOG: Final = logging.getLogger(__name__)
 _UNITS: Final = {"": "1", "dBm": "dBm"}
 
 
@@ -36,6 +37,7 @@ class OpenTelemetryPush:
         self.url = url
         self.pushed = 0
         self.failed = 0
+        self.problem = ""
         self._values = values
         self._every_s = every_s
         self._sdk = _load()
@@ -51,10 +53,7 @@ class OpenTelemetryPush:
 
             def export(self, *args: Any, **kwargs: Any) -> Any:
                 result = super().export(*args, **kwargs)
-                if result is sdk.MetricExportResult.SUCCESS:
-                    push.pushed += 1
-                else:
-                    push.failed += 1
+                push.count(taken=result is sdk.MetricExportResult.SUCCESS)
                 return result
 
         # The exporter warns at each attempt; what is shown is the count.
@@ -88,6 +87,19 @@ class OpenTelemetryPush:
     def __exit__(self, *_: object) -> None:
         """Send what is there for the last time."""
         self._provider.shutdown(timeout_millis=TIMEOUT_S * 1_000)
+
+    def count(self, *, taken: bool) -> None:
+        """Count a push; say when the receiver begins to refuse, and when it takes them again."""
+        if taken:
+            self.pushed += 1
+            if self.problem:
+                _LOG.warning("--otel %s takes metrics again", self.url)
+            self.problem = ""
+            return
+        self.failed += 1
+        if not self.problem:
+            self.problem = f"--otel {self.url} takes no metrics; they are sent again as totals"
+            _LOG.warning("%s", self.problem)
 
     def _callback(self, metric: Metric) -> "Callable[[CallbackOptions], Iterable[Observation]]":
         def observe(options: "CallbackOptions") -> "Iterable[Observation]":
