@@ -292,6 +292,11 @@ class MirrorRing:
         self.counters.read += row
         return self._view, row
 
+    def waiting_share(self) -> float:
+        """Return which part of the blocks holds packets that were not read yet, 0 to 1."""
+        ready = int(np.count_nonzero(self._statuses & _READY)) - len(self._taken)
+        return max(ready, 0) / self._blocks
+
     def _take_back_counts(self) -> tuple[int, int, int]:
         """Return what the kernel counted since it was last asked: it begins anew each time."""
         assert self._socket is not None

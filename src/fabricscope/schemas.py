@@ -1,5 +1,6 @@
 """What every store shares: the tables' polars schemas, and the resolutions of long ranges."""
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -62,10 +63,16 @@ def resolution_for(table: str, start_ns: int, end_ns: int, max_points: int | Non
     return next(reversed(RESOLUTIONS_NS))
 
 
-def fold(table: str, frame: pl.DataFrame | pl.LazyFrame, interval_ns: int) -> pl.DataFrame:
+def fold(
+    table: str,
+    frame: pl.DataFrame | pl.LazyFrame,
+    interval_ns: int,
+    columns: Collection[str] | None = None,
+) -> pl.DataFrame:
     """Return samples folded into intervals of `interval_ns`, as the columns' `fold` says.
 
-    A lazy frame is folded as it is read, whatever its size.
+    A lazy frame is folded as it is read, whatever its size. columns: those wanted besides the
+    keys, None for all.
     """
     folds = {
         "sum": lambda name: pl.col(name).sum(),
@@ -74,11 +81,20 @@ def fold(table: str, frame: pl.DataFrame | pl.LazyFrame, interval_ns: int) -> pl
         "mean": lambda name: pl.col(name).mean(),
         "last": lambda name: pl.col(name).drop_nulls().last(),
     }
-    values = [folds[c.fold](c.name) for c in SERIES[table] if c.fold in folds]
+    values = [
+        folds[c.fold](c.name)
+        for c in SERIES[table]
+        if c.fold in folds and (columns is None or c.name in columns)
+    ]
     start = (pl.col("time_ns") // interval_ns * interval_ns).alias("time_ns")
     folded = frame.lazy().sort("time_ns").group_by(start, *key_columns(table)).agg(values)
-    rows = folded.select(list(schema_of(table))).cast(schema_of(table)).sort("time_ns")  # type: ignore[arg-type]
-    return rows.collect()
+    keys = {"time_ns", *key_columns(table)}
+    schema = {
+        name: dtype
+        for name, dtype in schema_of(table).items()
+        if columns is None or name in keys or name in columns
+    }
+    return folded.select(list(schema)).cast(schema).sort("time_ns").collect()  # type: ignore[arg-type]
 
 
 def stored_schema(schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:

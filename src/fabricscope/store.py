@@ -142,7 +142,7 @@ class DeltaStore:
         if resolution is None:
             frame = self.read(table, start_ns, end_ns, where, wanted)
         else:
-            frame = self._read_folded(table, resolution, start_ns, end_ns, where)
+            frame = self._read_folded(table, resolution, start_ns, end_ns, where, wanted)
         return frame.sort("time_ns").select(wanted)
 
     def span(self, place: str) -> tuple[int, int] | None:
@@ -310,7 +310,13 @@ class DeltaStore:
         return _scan(paths, schema).filter((time_ns >= start_ns) & (time_ns < end_ns))
 
     def _read_folded(
-        self, table: str, resolution: str, start_ns: int, end_ns: int, where: pl.Expr | None
+        self,
+        table: str,
+        resolution: str,
+        start_ns: int,
+        end_ns: int,
+        where: pl.Expr | None,
+        columns: Sequence[str],
     ) -> pl.DataFrame:
         """Return folded samples; the newest, not folded yet, are folded from finer ones."""
         names = list(RESOLUTIONS_NS)
@@ -326,7 +332,7 @@ class DeltaStore:
             start = max(start, span[1] + (SECOND_NS if name is None else RESOLUTIONS_NS[name]))
             if start >= end_ns:
                 break
-        return _bounded(self.folded(table, parts, where, interval_ns), table)
+        return _bounded(self.folded(table, parts, where, interval_ns, columns), table)
 
     def folded(
         self,
@@ -334,10 +340,14 @@ class DeltaStore:
         parts: Sequence[tuple[str, int, int]],
         where: pl.Expr | None,
         interval_ns: int,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """Return rows of Delta tables of `table`, each from a time to another, folded as read."""
-        schema = schema_of(table)
-        return self._look(parts, where, schema, lambda rows: fold(table, rows, interval_ns))
+
+        def answer(rows: pl.LazyFrame) -> pl.DataFrame:
+            return fold(table, rows, interval_ns, columns)
+
+        return self._look(parts, where, schema_of(table), answer)
 
     def _explain(self, error: Exception) -> StoreError:
         text = str(error)

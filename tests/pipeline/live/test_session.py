@@ -106,13 +106,14 @@ def test_detail_is_given_up_step_by_step_and_comes_back() -> None:
     overload = Overload()
     levels = []
     for _ in range(6):
-        overload.judge(100, 1.0)
+        overload.judge(100, 1.0, 1.0)
         levels.append((overload.level, overload.sampling))
     assert levels == [(1, 1), (2, 1), (3, 2), (3, 4), (3, 8), (3, 16)]
     for _ in range(200):
-        overload.judge(0, 0.1)
+        overload.judge(0, 0.1, 0.0)
     assert (overload.level, overload.sampling) == (0, 1)
-    assert not overload.judge(0, 0.8)
+    assert not overload.judge(0, 1.0, 0.1), "busy, but nothing piles up"
+    assert overload.judge(0, 1.0, 0.5)
 
 
 def test_without_payload_analysis_flows_still_come(ring: Path) -> None:

@@ -58,6 +58,10 @@ class Feed(Protocol):
         """Return what each tap lost since the last call."""
         ...
 
+    def waiting_share(self) -> float:
+        """Return which part of the room for packets is taken, 0 to 1."""
+        ...
+
     def now_ns(self) -> int:
         """Return the time of the data: what a packet that came now would carry."""
         ...
@@ -132,6 +136,10 @@ class RingFeed:
                 ring.shut()
             self._stopped_s = time.monotonic()
 
+    def waiting_share(self) -> float:
+        """Return how full the fullest ring is."""
+        return max(ring.waiting_share() for ring in self._rings)
+
     def losses(self) -> dict[int, Losses]:
         """Ask the kernel what it dropped."""
         result = {}
@@ -176,6 +184,10 @@ class SilentFeed:
     def stop(self) -> None:
         """Wait no longer."""
         self._stopped = True
+
+    def waiting_share(self) -> float:
+        """Return 0."""
+        return 0.0
 
     def losses(self) -> dict[int, Losses]:
         """Return nothing."""
@@ -278,6 +290,10 @@ class FileFeed:
     def stop(self) -> None:
         """End here: what has not been read stays in the file."""
         self._stopped = True
+
+    def waiting_share(self) -> float:
+        """Return 0: what is not read stays where it is."""
+        return 0.0
 
     def losses(self) -> dict[int, Losses]:
         """Return nothing: a file loses no packets here."""

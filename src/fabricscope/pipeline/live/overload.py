@@ -10,6 +10,9 @@ from typing import Final
 from fabricscope.pipeline.live.monitor import DETAIL_ALL, DETAIL_SAMPLED
 
 MAX_SAMPLING: Final = 64
+MOST_WAITING: Final = 0.4
+"""Part of the ring that may wait at a second's end; the rest is there for a burst."""
+
 RELIEF_TICKS: Final = 10
 """Seconds without pressure before one step is taken back."""
 
@@ -22,21 +25,22 @@ class Overload:
     sampling: int = 1
     calm: int = 0
 
-    def judge(self, dropped: int, busy_share: float) -> bool:
+    def judge(self, dropped: int, busy_share: float, waiting_share: float) -> bool:
         """Take note of a second; return whether the level changed.
 
         dropped: packets that found no room in the ring; busy_share: part of the second in which
-        packets were waiting while others were analyzed, 0 to 1.
+        packets were analyzed; waiting_share: part of the ring that waits to be read. A second that
+        is busy from begin to end does no harm as long as nothing piles up.
         """
         before = self.level, self.sampling
-        if dropped > 0 or busy_share > 0.97:
+        if dropped > 0 or waiting_share > MOST_WAITING:
             self.calm = 0
             if self.level < DETAIL_SAMPLED:
                 self.level += 1
                 self.sampling = 2 if self.level == DETAIL_SAMPLED else 1
             elif self.sampling < MAX_SAMPLING:
                 self.sampling *= 2
-        elif busy_share < 0.5:
+        elif busy_share < 0.5 and waiting_share < MOST_WAITING / 4:
             self.calm += 1
             if self.calm >= RELIEF_TICKS:
                 self.calm = 0

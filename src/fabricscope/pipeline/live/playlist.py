@@ -88,6 +88,10 @@ class PlaylistFeed:
         """End here."""
         self._stopped = True
 
+    def waiting_share(self) -> float:
+        """Return 0: what is not read stays where it is."""
+        return 0.0
+
     def losses(self) -> dict[int, Losses]:
         """Return nothing: generated packets are not lost here."""
         return {}

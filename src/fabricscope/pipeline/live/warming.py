@@ -72,6 +72,9 @@ class _Rehearsal:
     def stop(self) -> None:
         pass
 
+    def waiting_share(self) -> float:
+        return 0.0
+
     def losses(self) -> dict[int, Losses]:
         return {}
 

@@ -121,7 +121,7 @@ class Watch:
         passed_s = max(now_s - self._tick_s, 1e-3)
         dropped = sum(lost.dropped for lost in losses.values())
         busy = min(self._busy_s / passed_s, 1.0)
-        if not self.feed.waits and self.overload.judge(dropped, busy):
+        if not self.feed.waits and self.overload.judge(dropped, busy, self.feed.waiting_share()):
             self.monitor.level = self.overload.level
             self.monitor.sampling = self.overload.sampling
         self._busy_s, self._tick_s = 0.0, now_s
