@@ -208,9 +208,12 @@ def diagnose(
         return None
     late = late_rank(events, collective, pauses_ns)
     slow = slow_link(events, collective)
-    # What a rank has to send next waits for what its slow link still sends.
-    if late is not None and (slow is None or slow["ip"] != late["ip"]):
-        return late
+    if late is not None:
+        # What a rank sends next waits for what its slow link still sends or CNPs hold back.
+        sender = events.ranks.index(late["ip"])
+        held_back = sender in slowed and not bool((events.kind == KIND_CONTROL).any())
+        if not held_back and (slow is None or slow["ip"] != late["ip"]):
+            return late
     if slow is not None and slow["direction"] == "up" and events.ranks.index(slow["ip"]) in slowed:
         return None
     return slow

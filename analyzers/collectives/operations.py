@@ -23,6 +23,12 @@ BARRIER_BYTES: Final = 64
 
 MAX_SAMPLED: Final = 32
 
+ALL_CHAINED: Final = 0.9
+"""From this part of the channels on, one end of which always waits, two ranks form a tree."""
+
+MOST_CHAINED: Final = 0.5
+"""The same where the mirror lost packets, which hides who waits."""
+
 
 @dataclass
 class Collective:
@@ -119,7 +125,7 @@ def _two_ranks(events: Events, segments: list[Segment], edge: float) -> Collecti
     step = max(1, len(segments) // MAX_SAMPLED)
     samples = segments[::step]
     waiting = waiting_of(events, samples)
-    if waiting.chained >= 0.5:
+    if waiting.chained >= (MOST_CHAINED if events.lost > 0 else ALL_CHAINED):
         leads = [
             (lead(events, s, (0, 1), (1, 0))[0], lead(events, s, (1, 0), (0, 1))[0])
             for s in samples

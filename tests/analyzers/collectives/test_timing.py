@@ -4,23 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_collectives import only_collective
 
-from fabricscope.collectors.synthetic.generator import generate_recipe
-from fabricscope.collectors.synthetic.recipe import Recipe
-from fabricscope.pipeline.analysis import Options, analyze
-
-SLICE: int = 32_768
-KINDS = {
-    "allreduce": ["ring", "tree", "halving_doubling"],
-    "alltoall": ["direct"],
-}
-FAULTS: dict[str, list[dict[str, Any]]] = {
-    "none": [],
-    "slow_link": [{"kind": "slow_link", "host": 1, "direction": "up", "rate_gbps": 20.0}],
-    "slow_rank": [{"kind": "slow_rank", "host": 1, "late_us": 500.0}],
-    "pfc": [{"kind": "pfc", "host": 1, "start_us": 100.0, "storms": 3}],
-    "loss": [{"kind": "loss", "where": "fabric", "ratio": 0.002}],
-}
+SLICE = 32_768
+KINDS = {"allreduce": ["ring", "tree", "halving_doubling"], "alltoall": ["direct"]}
 
 
 def named(
@@ -28,35 +15,23 @@ def named(
 ) -> dict[str, Any]:
     """Return the one collective found between two ranks that each send `slices` a channel."""
     # Of an AllReduce each rank sends S, of an AlltoAll half of it.
-    size = slices * channels * SLICE * (2 if operation == "alltoall" else 1)
-    recipe = Recipe.model_validate(
-        {
-            "name": "pair",
-            "network": {"hosts": 2, "link_gbps": 100.0, "latency_us": 4.0},
-            "capture": {"snaplen": 128},
-            "workloads": [
-                {
-                    "kind": operation,
-                    "algorithm": algorithm,
-                    "channels": channels,
-                    "message_bytes": size,
-                    "slice_bytes": SLICE,
-                    "iterations": 4,
-                    "compute_us": 100.0,
-                    "credits": algorithm != "halving_doubling",
-                }
-            ],
-            "faults": FAULTS[fault],
-        }
+    return only_collective(
+        folder,
+        2,
+        fault,
+        kind=operation,
+        algorithm=algorithm,
+        channels=channels,
+        message_bytes=slices * channels * SLICE * (2 if operation == "alltoall" else 1),
+        slice_bytes=SLICE,
+        credits=algorithm != "halving_doubling",
     )
-    generate_recipe(recipe, str(folder / "pair.pcap"))
-    result = analyze([str(folder / "pair.pcap")], Options(), lambda *_: None).collectives
-    (found,) = result.collectives
-    assert found["iterations"] == 4
-    return found
 
 
-@pytest.mark.parametrize(("channels", "fault"), [(4, "none"), *((1, fault) for fault in FAULTS)])
+@pytest.mark.parametrize(
+    ("channels", "fault"),
+    [(4, "none"), (1, "none"), (1, "slow_link"), (1, "slow_rank"), (1, "pfc"), (1, "loss")],
+)
 @pytest.mark.parametrize(
     ("operation", "algorithm"), [(o, a) for o, known in KINDS.items() for a in known]
 )
