@@ -72,7 +72,9 @@ def compile_late_kernels() -> None:
     packets.protocol[0] = PROTOCOLS.index("udp")
     packets.captured_length[0] = packets.payload_length[0] = 1
     view = np.frombuffer(b"\0", np.uint8)
-    DpiAnalyzer(load_signatures(), flow_capacity=8).update(view, packets, flow, side)
+    payloads = DpiAnalyzer(load_signatures(), flow_capacity=8)
+    payloads.update(view, packets, flow, side)
+    payloads.flow_closed(flow)
 
 
 def _compile_for() -> None:
