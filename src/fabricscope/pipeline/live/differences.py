@@ -141,13 +141,14 @@ class QueuePairDifferences:
 
 def _told_to_stall(table: QueuePairTable, states: list[str], end_ns: int) -> NDArray[np.bool_]:
     """Return which queue pairs stall and have a row for it, although nothing moved."""
-    stalled = np.array(states, np.str_) == "stalled"
+    stalled: NDArray[np.bool_] = np.array([state == "stalled" for state in states], np.bool_)
     if not stalled.any():
         return np.zeros(len(states), np.bool_)
     silence_ns = end_ns - table.queue_pairs["last_ns"].astype(np.int64)
     beats = silence_ns % STALLED_EVERY_NS < SECOND_NS
-    recent: NDArray[np.bool_] = (silence_ns < STALLED_EACH_NS) | beats
-    return stalled & recent & (silence_ns < STALLED_UNTIL_NS)
+    stalled &= (silence_ns < STALLED_EACH_NS) | beats
+    stalled &= silence_ns < STALLED_UNTIL_NS
+    return stalled
 
 
 def _padded(before: NDArray[np.int64] | None, like: NDArray[np.int64]) -> NDArray[np.int64]:
