@@ -238,9 +238,14 @@ class MirrorRing:
         return self._socket.fileno()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until a block is ready; return whether one is."""
+        """Wait until a block is ready; return whether one is.
+
+        Gives the blocks of the last `read` back before it waits, as the kernel does not let anybody
+        wait who still holds the block filled last: what was made of them must not be used after.
+        """
         if self._is_ready():
             return True
+        self._give_back()
         poller = select.poll()
         poller.register(self.fileno(), select.POLLIN | select.POLLERR)
         poller.poll(int(timeout_s * 1000))
@@ -265,9 +270,7 @@ class MirrorRing:
 
         Gives the blocks of the call before back: what was made of them must not be used after.
         """
-        for block in self._taken:
-            self._statuses[block] = 0
-        self._taken.clear()
+        self._give_back()
         row = 0
         rows = packets.time_ns.size
         while row < rows and self._is_ready():
@@ -303,6 +306,11 @@ class MirrorRing:
         answer = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
         received, dropped, freezes = struct.unpack("III", answer)
         return received, dropped, freezes
+
+    def _give_back(self) -> None:
+        for block in self._taken:
+            self._statuses[block] = 0
+        self._taken.clear()
 
     def count(self) -> RingCounters:
         """Return the counters, the kernel's brought up to date."""

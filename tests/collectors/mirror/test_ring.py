@@ -154,6 +154,17 @@ def test_rings_that_start_together_share_the_packets_by_address(cable: Cable, fi
         assert any(there in share and back in share for share in shares)
 
 
+def test_nobody_spins_while_nothing_comes(cable: Cable) -> None:
+    packets = allocate_packets(100)
+    with MirrorRing(cable.near) as ring:
+        cable.send(frames(3))
+        assert ring.wait(1)
+        assert ring.read(packets)[1] == 3
+        before = time.monotonic()
+        assert not ring.wait(0.2)
+        assert time.monotonic() - before > 0.15
+
+
 def test_a_shut_ring_still_holds_what_came_before(cable: Cable) -> None:
     with MirrorRing(cable.near) as ring:
         cable.send(frames(5))
