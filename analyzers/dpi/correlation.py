@@ -100,9 +100,9 @@ class Announcements:
                     return entry[0]
             return ""
         for end in (first, second):
-            entry = self._endpoints.get((transport, end.high, end.low, end.port))
-            if entry and entry[1] - LIFETIME_NS <= opened_ns <= entry[2] + LIFETIME_NS:
-                return entry[0]
+            expected = self._endpoints.get((transport, end.high, end.low, end.port))
+            if expected and expected[1] - LIFETIME_NS <= opened_ns <= expected[2] + LIFETIME_NS:
+                return expected[0]
         return ""
 
     @property
