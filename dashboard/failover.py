@@ -157,7 +157,7 @@ def describe_time_out(document: Document, result: Result) -> str:
 def list_remarks(document: Document) -> list[str]:
     """Return what a reader must know to judge the numbers, one sentence each."""
     results = document["results"]
-    remarks = []
+    remarks: list[str] = []
     if document["scenario"]["failures"]:
         remarks.extend(describe_time_out(document, result) for result in _most_telling(results))
     if all("local" in result["roles"] for result in results) and len(results) > 1:

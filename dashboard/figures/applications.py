@@ -7,10 +7,13 @@ import plotly.graph_objects as go
 
 from fabricscope.dashboard.figures.drawing import TALL_PX, empty_figure, escape_label, new_figure
 from fabricscope.dashboard.figures.palette import COLORWAY, GREY
-from fabricscope.dashboard.quantities import format_bytes, format_count, format_share
+from fabricscope.dashboard.quantities import format_bytes, format_share, plural
 
 APPLICATIONS_LIMIT: Final = 40
 NOT_CLASSIFIED: Final = "not classified"
+FEW_TILES: Final = 3
+FLAT_PX: Final = 160
+"""Height of a map that has a few tiles to show."""
 
 
 def draw_applications(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -32,13 +35,16 @@ def draw_applications(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         tiles.add(f"a{index}", "", name, sizes[name], color)
         for place, row in enumerate(row for row in rows if row["application"] == name):
             behaviour = str(row["behaviour"] or NOT_CLASSIFIED).replace("_", " ")
-            flows = f", {format_count(row['flows'])} flows"
+            flows = f", {plural(row['flows'], 'flow')}"
             tiles.add(f"a{index}b{place}", f"a{index}", behaviour, row["bytes"], color, flows)
     rest = total - sum(sizes[name] for name in kept)
     if rest:
         tiles.add("others", "", f"{len(sizes) - len(kept):,} others", rest, GREY)
-    figure = new_figure(height=TALL_PX, hovermode="closest", margin={"l": 4, "r": 4, "t": 4,
-                                                                       "b": 4})  # fmt: skip
+    figure = new_figure(
+        height=TALL_PX if len(rows) > FEW_TILES else FLAT_PX,
+        hovermode="closest",
+        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+    )
     # Text that would have to shrink below this to fit its tile is left to the hover.
     figure.update_layout(uniformtext={"minsize": 10, "mode": "hide"})
     figure.add_treemap(**tiles.trace())

@@ -44,9 +44,17 @@ def test_the_table_says_what_dpfr_saves():
         (["--interval", "0s"], "above 0"),
         (["--interval", "soon"], "is not understood"),
         (["--json", "/nowhere/out.json"], "no folder"),
+        (["--report", "/nowhere/out.html"], "no folder"),
     ],
 )
 def test_wrong_options_are_one_sentence(options, part):
     result = CliRunner().invoke(app, [*SMALL, *options])
     assert isinstance(result.exception, FabricscopeError)
     assert part in str(result.exception)
+
+
+def test_a_report_is_one_page(tmp_path):
+    out = tmp_path / "study.html"
+    result = CliRunner().invoke(app, [*SMALL, "--report", str(out)])
+    assert result.exit_code == 0, result.output
+    assert out.read_text().startswith("<!doctype html>")

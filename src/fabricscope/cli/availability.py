@@ -23,6 +23,7 @@ class Request:
     interval: str
     settings: tuple[str, ...]
     json: str
+    report: str
     quiet: bool
 
 
@@ -33,6 +34,8 @@ def run(request: Request) -> int:
 
     if request.json and request.json != "-":
         check_output("--json", request.json, ())
+    if request.report:
+        check_output("--report", request.report, [request.json], "JSON document")
     cluster, rates = build_settings(dict(map(_setting, request.settings)))
     interval_s = parse_time_ns(request.interval) / 1e9 if request.interval else None
     if interval_s == 0:
@@ -54,6 +57,10 @@ def run(request: Request) -> int:
         )
     if request.json:
         write_json(document, request.json)
+    if request.report:
+        from fabricscope.dashboard.availability_page import write_availability_page
+
+        write_availability_page(document, request.report)
     if not request.quiet and request.json != "-":
         print_study(document)
     return 0
@@ -124,23 +131,12 @@ def _amount(value: float) -> str:
 
 
 def _explain(results: Sequence[Mapping[str, Any]]) -> str:
-    """Return what DPFR saves over the next best, in one sentence where both are there."""
-    largest = max(result["gpus"] for result in results)
-    lost = {
-        result["recovery"]: result["lost_gpu_hours"]["mean"]
-        for result in results
-        if result["gpus"] == largest
-    }
-    others = {name: hours for name, hours in lost.items() if not name.startswith("dpfr")}
+    """Return what DPFR saves, where it is compared, and how to read the table."""
+    from fabricscope.dashboard.availability_summary import describe_saving
+
     text = (
         "± is the 95 % interval of the mean; stalls are part of the lost GPU hours; checkpoint is\n"
         "the best interval. Rates are published or assumed, of flaps above all: docs/recovery.md."
     )
-    if "dpfr" in lost and others:
-        best = min(others, key=lambda name: others[name])
-        saved = others[best] - lost["dpfr"]
-        text = (
-            f"On {largest:,} GPUs DPFR saves {_amount(max(saved, 0))} GPU hours a month over "
-            f"{best}, {max(saved, 0) / others[best]:.1%} of what is lost.\n{text}"
-        )
-    return text
+    saving = describe_saving(results)
+    return f"{saving}\n{text}" if saving else text

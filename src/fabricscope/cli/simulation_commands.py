@@ -113,6 +113,7 @@ def availability(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a rate, e.g. nic_timeout=16.8ms."),
     ] = None,
     json: Json = "",
+    report: Report = "",
     quiet: Quiet = False,
 ) -> None:
     """Say how often failures interrupt training in a month, and what fast recovery saves."""
@@ -129,6 +130,7 @@ def availability(
                 interval=interval,
                 settings=tuple(settings or ()),
                 json=json,
+                report=report,
                 quiet=quiet,
             )
         )
