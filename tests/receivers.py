@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import free_port
 
 
 class WebServer:
@@ -63,14 +63,6 @@ def web_server(*statuses: int, port: int = 0) -> Iterator[WebServer]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

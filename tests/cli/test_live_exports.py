@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from examples.program import Program
-from receivers import free_port
+from servers import free_port
 
 
 def command(repository: Path, *more: str) -> list[str]:

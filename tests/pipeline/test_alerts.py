@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from servers import InfluxServer
 
 from fabricscope.errors import ConfigError
 from fabricscope.pipeline.alerts import (
@@ -15,7 +16,7 @@ from fabricscope.pipeline.alerts import (
     read_silences,
     silence,
 )
-from fabricscope.store import DeltaStore, schema_of
+from fabricscope.store import DeltaStore, open_store, schema_of
 
 SECOND_NS = 1_000_000_000
 T0 = 1_800_000_000 * SECOND_NS
@@ -125,3 +126,28 @@ def test_a_collector_may_say_that_maintenance_silences(tmp_path: Path) -> None:
     store = store_of(tmp_path, change("silenced", until_ns=T0 + 50 * SECOND_NS))
     assert states(store) == [("leaf1-spine1 up", "silenced", "")]
     assert read_silences(store, T0 + 1) == []
+
+
+@pytest.mark.server
+def test_the_same_through_influxdb(tmp_path: Path) -> None:
+    """Empty texts are no tags there, and a change of state is another series."""
+    server = InfluxServer(tmp_path / "influx")
+    server.start()
+    try:
+        server.prepare()
+        rows = pl.DataFrame(
+            [change("firing"), change("firing", subject="other"), change("resolved", 2)],
+            schema=schema_of("alerts"),
+        )
+        with open_store(server.store(tmp_path / "spool"), "one") as store:
+            store.append("alerts", rows)
+            at = {"now_ns": T0 + 9 * SECOND_NS}
+            acknowledge(store, "one", "link-health", "other", by="anna", **at)
+            (row,) = current_alerts(store, T0 + 20 * SECOND_NS).iter_rows(named=True)
+            assert (row["subject"], row["state"], row["by"]) == ("other", "acknowledged", "anna")
+            held = silence(store, by="bob", until_ns=T0 + 60 * SECOND_NS, subject="oth*", **at)
+            assert read_silences(store, T0 + 20 * SECOND_NS) == [held]
+            (row,) = current_alerts(store, T0 + 20 * SECOND_NS).iter_rows(named=True)
+            assert (row["state"], row["until_ns"]) == ("silenced", held.until_ns)
+    finally:
+        server.stop()

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from receivers import free_port, web_server
+from receivers import web_server
+from servers import free_port
 
 from fabricscope.analyzers.policy.destinations import Destination
 from fabricscope.analyzers.policy.states import Change
