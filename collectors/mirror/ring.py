@@ -47,10 +47,11 @@ _ATTACH_FILTER: Final = 26
 _DETACH_FILTER: Final = 27
 _HARDWARE_TIME_REQUEST: Final = 0x89B0  # SIOCSHWTSTAMP
 
-BLOCK_BYTES: Final = 4 << 20
-BLOCKS: Final = 32
+BLOCK_BYTES: Final = 1 << 20
+BLOCKS: Final = 128
 RETIRE_MS: Final = 50
-"""A block that is not full is handed over after this long."""
+"""A block that is not full is handed over after this long: the ring bridges at least the time that
+all its blocks take to come so, which is why there are many of them."""
 
 MAX_INTERFACE_BYTES: Final = 15
 _READY: Final = 1
