@@ -132,6 +132,8 @@ def _collectors(store: str) -> Iterator[None]:
             child.terminate()
         for child in children:
             child.join(5)
+            if child.is_alive():  # one that compiles hears of it too late
+                child.kill()
 
 
 def _work(work: Callable[[str], None], store: str, parent: int) -> None:
