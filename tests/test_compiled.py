@@ -79,6 +79,13 @@ def test_what_depends_on_a_change_is_forgotten(
     assert _left(package) == left
 
 
+def test_what_another_process_forgot_meanwhile_is_no_trouble(package: Path) -> None:
+    # Listed, but no longer there when it is looked at: what a dangling link is.
+    (package / "analyzers/first/__pycache__/kernels.gone-1.py311.nbi").symlink_to("nowhere")
+    os.utime(package / "analyzers/first/kernels.py", (NEW_S, NEW_S))
+    assert forget_outdated(package) == 2
+
+
 def test_a_cache_elsewhere_is_left_alone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(package))
     os.utime(package / "records.py", (NEW_S, NEW_S))

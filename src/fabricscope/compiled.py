@@ -40,9 +40,11 @@ def forget_outdated(root: Path | None = None) -> int:
         path = package / folder
         newest_ns = _newest_ns(_module(path / "kernels.py", package), package, sources)
         for index in path.glob("__pycache__/kernels.*.nbi"):
-            if index.stat().st_mtime_ns < newest_ns:
-                index.unlink(missing_ok=True)
-                forgotten += 1
+            # Another process that looks at the same time may have been faster.
+            with contextlib.suppress(FileNotFoundError):
+                if index.stat().st_mtime_ns < newest_ns:
+                    index.unlink()
+                    forgotten += 1
     changes.update((path, changed_ns) for path, changed_ns, _ in sources.values() if path)
     _write_record(record, changes)
     return forgotten
