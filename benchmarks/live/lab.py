@@ -15,7 +15,16 @@ import polars as pl
 
 from fabricscope.store import DeltaStore
 
-__all__ = ["Account", "Collector", "Wire", "cpu_s", "on_a_wire", "send_at_top_speed", "within"]
+__all__ = [
+    "Account",
+    "Collector",
+    "Wire",
+    "cpu_s",
+    "on_a_wire",
+    "send_at_top_speed",
+    "send_in_batches",
+    "within",
+]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 READY_S: Final = 300.0
@@ -117,6 +126,17 @@ class Collector:
         total = taps.select(pl.col("packets", "skipped", "dropped", "missed").sum()).row(0)
         sampling = int(taps["sampling"].max() or 1)
         return Account(*total, levels=taps["level"].to_list(), sampling=sampling)
+
+
+def send_in_batches(wire: Wire, capture: Path, seconds: float) -> tuple[int, float]:
+    """Send with many frames a system call; return packets sent and seconds taken."""
+    script = str(Path(__file__).with_name("sender.py"))
+    command = [sys.executable, script, wire.far, str(capture), str(seconds)]
+    done = subprocess.run(within(wire.far_space, *command), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    sent, took_s = done.stdout.split()
+    return int(sent), float(took_s)
 
 
 def send_at_top_speed(wire: Wire, capture: Path, seconds: float) -> tuple[int, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["large_frames", "merge_captures", "small_frames", "write_capture"]
+__all__ = ["frames_of", "large_frames", "merge_captures", "small_frames", "write_capture"]
 
 _HEADER: Final = struct.Struct("<IHHiIII")
 _RECORD: Final = struct.Struct("<IIII")
@@ -79,6 +79,12 @@ def _records(path: Path) -> Iterator[tuple[int, int, bytes]]:
         end = at + _RECORD.size + captured
         yield seconds, part, data[at:end]
         at = end
+
+
+def frames_of(path: Path) -> Iterator[bytes]:
+    """Yield the frames of a little-endian pcap file."""
+    for _, _, record in _records(path):
+        yield record[_RECORD.size :]
 
 
 def merge_captures(paths: Iterable[Path], out: Path) -> None:
