@@ -1,5 +1,6 @@
 """The live site as a Dash application: `create_app` puts frame, pages and protections together."""
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ def create_app(store: Store, fabric: Fabric | None, config: SiteConfig) -> Dash:
         page.register(app, site)
     # Else Dash looks for its files at the first request for /, and any other page, asked for before
     # it, comes without them: a permalink after the server's start, say.
-    app._setup_server()
+    app._setup_server()  # type: ignore[no-untyped-call]
     _protect(app, server, config)
     return app
 
@@ -72,5 +73,6 @@ def _protect(app: Dash, server: FastAPI, config: SiteConfig) -> None:
 
 def _report(error: Exception) -> Any:
     """Say in the strip what a callback met; the page stays as it is."""
-    set_props(ids.PROBLEM, {"data": shell.explain(error)})
+    said = {"text": shell.explain(error), "time_ms": time.time_ns() // 1_000_000}
+    set_props(ids.PROBLEM, {"data": said})
     return no_update

@@ -26,7 +26,6 @@ __all__ = ["explain", "lay_out", "register"]
 
 _log = logging.getLogger(__name__)
 _SECOND_S: Final = 1.0
-_FALLBACK_MS: Final = 2_000
 _UNEXPECTED: Final = (
     "The page met an error of its own, which the server's log names; other pages still work."
 )
@@ -48,11 +47,10 @@ def lay_out() -> Component:
             dcc.Store(id=ids.VIEW),
             dcc.Store(id=ids.RAW_TICK),
             dcc.Store(id=ids.TICK),
-            dcc.Store(id=ids.POLL),
             dcc.Store(id=ids.PATH),
             dcc.Store(id=ids.PROBLEM),
             dcc.Store(id=ids.ZOOM),
-            dcc.Interval(id=ids.FALLBACK, interval=_FALLBACK_MS),
+            dcc.Store(id=ids.FALLBACK),
             html.A("Skip to the page", href="#page", className="skip"),
             _navigation(),
             html.Div([_head(), _strip(), _main()], className="body"),
@@ -167,11 +165,11 @@ def register(app: Dash, site: Site) -> None:
         Input(ids.PATH, "data"),
         State(ids.VIEW, "data"),
     )
-    def show_page(path: str | None, view: dict[str, Any] | None) -> tuple[Component, str]:
+    def show_page(path: str | None, view: dict[str, Any] | None) -> tuple[Component, None]:
         page = find_page(path or "/")
         if page is None:
-            return empty_state("There is no such page", "Choose one from the left."), ""
-        return page.layout(site, read_view(view)), ""
+            return empty_state("There is no such page", "Choose one from the left."), None
+        return page.layout(site, read_view(view)), None
 
     @app.callback(Output(ids.ACCOUNT, "children"), Input(ids.PATH, "data"))
     def show_account(_: str | None) -> list[Component]:
@@ -188,7 +186,9 @@ def register(app: Dash, site: Site) -> None:
             set_props(ids.RAW_TICK, {"data": await asyncio.to_thread(_tick, site)})
             await asyncio.sleep(_SECOND_S - time.time() % _SECOND_S)
 
-    @app.callback(Output(ids.RAW_TICK, "data"), Input(ids.POLL, "data"), prevent_initial_call=True)
+    @app.callback(
+        Output(ids.RAW_TICK, "data"), Input(ids.FALLBACK, "data"), prevent_initial_call=True
+    )
     def poll(_: object) -> dict[str, Any]:
         return _tick(site)
 
@@ -232,9 +232,9 @@ def _register_browser_side(app: Dash) -> None:
         Input(ids.VIEW, "data"),
         State({"type": ids.NAVIGATION, "path": ALL}, "id"),
     )
-    run("gate", Output(ids.TICK, "data"), Input(ids.RAW_TICK, "data"), State(ids.VIEW, "data"))
     run(
         "head",
+        Output(ids.TICK, "data"),
         Output(ids.STALE, "children"),
         Output(ids.STALE, "className"),
         Output(ids.SPAN, "children"),
@@ -243,14 +243,8 @@ def _register_browser_side(app: Dash) -> None:
         Input(ids.RAW_TICK, "data"),
         Input(ids.VIEW, "data"),
         Input(ids.PROBLEM, "data"),
-        Input(ids.FALLBACK, "n_intervals"),
+        Input(ids.FALLBACK, "data"),
         State(ids.COLLECTOR, "value"),
-    )
-    run(
-        "fallBack",
-        Output(ids.POLL, "data"),
-        Input(ids.FALLBACK, "n_intervals"),
-        State(ids.RAW_TICK, "data"),
     )
     run(
         "zoom",

@@ -9,7 +9,14 @@
   const THEME = "fabricscope-theme";
   const skip = () => window.dash_clientside.no_update;
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-  let heardAt = 0;
+  const PROBLEM_MS = 10000;
+  let heardAt = Date.now();
+
+  // The server is asked in another way only while its socket is silent.
+  setInterval(() => {
+    const set = window.dash_clientside && window.dash_clientside.set_props;
+    if (set && Date.now() - heardAt > SILENT_MS) set("fallback", { data: Date.now() });
+  }, 2000);
 
   function triggered() {
     return window.dash_clientside.callback_context.triggered.map((one) => one.prop_id);
@@ -101,17 +108,13 @@
       ];
     },
 
-    gate(tick, view) {
-      if (!tick) return skip();
-      const { fixed, paused } = state(view && view.search);
-      return fixed || paused ? skip() : tick;
-    },
-
+    // One callback a second for all of the head, and only what changed: each costs the whole page.
     head(tick, view, problem, _count, collector) {
-      if (triggered().some((name) => name.startsWith("raw-tick"))) heardAt = Date.now();
+      const fresh = triggered().some((name) => name.startsWith("raw-tick"));
+      if (fresh) heardAt = Date.now();
       const { query, fixed, paused } = state(view && view.search);
       let badge = ["Connecting", "badge waiting"];
-      if (heardAt && Date.now() - heardAt > SILENT_MS) {
+      if (Date.now() - heardAt > SILENT_MS) {
         badge = ["Server away: showing what was last heard", "badge stale"];
       } else if (tick) {
         const behind = tick.latest_ms === null ? null : tick.time_ms - tick.latest_ms;
@@ -127,20 +130,19 @@
         const to = Number(query.get("to"));
         span = Number.isFinite(from + to) ? `${clock(from, true)} – ${clock(to, false)} UTC` : "";
       } else if (tick) span = `${clock(tick.time_ms, false)} UTC`;
-      const said = [tick && tick.problem, problem].filter(Boolean).join(" ");
+      const recent = problem && (!tick || tick.time_ms - problem.time_ms < PROBLEM_MS);
+      const said = [tick && tick.problem, recent && problem.text].filter(Boolean).join(" ");
       const names = new Set((tick && tick.collectors) || []);
       if (collector && collector !== "*") names.add(collector);
       const options = [{ label: "All collectors", value: "*" }];
       for (const name of [...names].sort()) options.push({ label: name, value: name });
-      const listed = JSON.stringify(options);
-      const news = listed !== shell.listed;
-      shell.listed = listed;
-      return [badge[0], badge[1], span, said, news ? options : skip()];
+      const shown = [badge[0], badge[1], span, said, options];
+      const outputs = shown.map((one, place) => (same(one, shell.shown[place]) ? skip() : one));
+      shell.shown = shown;
+      return [fresh && tick && !fixed && !paused ? tick : skip(), ...outputs];
     },
 
-    fallBack(count) {
-      return Date.now() - heardAt > SILENT_MS ? count : skip();
-    },
+    shown: [],
 
     // plotly names times without a zone; they are UTC.
     zoom(changes) {

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash._utils import to_json
 from dash.development.base_component import Component
 from dash_cytoscape import Cytoscape
 
@@ -41,6 +42,8 @@ _BUSY: Final = 4
 _PICKED: Final = 9
 _NAMES: Final = 400
 """Most links of a map that no topology describes; the worst are drawn."""
+_ELEMENTS: Final = 3
+"""Place of the map's elements among the outputs that have digests."""
 _LEGEND: Final = (
     ("good", "90 and up"),
     ("fair", "70 to 89"),
@@ -171,11 +174,19 @@ def _register(app: Dash, site: Site) -> None:
         State(ids.Fabric.KEY, "data"),
     )
     def show(
-        tick: dict[str, Any] | None, view: dict[str, Any] | None, step: int | None, key: str | None
+        tick: dict[str, Any] | None,
+        view: dict[str, Any] | None,
+        step: int | None,
+        known: list[str] | None,
     ) -> Sequence[object]:
         found = due_view(view, tick)
-        elements, new_key, *rest = site.share(_draw, site, found, STEPS if step is None else step)
-        return (*rest[:3], no_update if key == new_key else elements, new_key, *rest[3:])
+        outputs, digests = site.share(_digest, site, found, STEPS if step is None else step)
+        old = known if known and len(known) == len(digests) else [""] * len(digests)
+        news = [
+            no_update if was == now else output
+            for output, was, now in zip(outputs, old, digests, strict=True)
+        ]
+        return *news[:4], digests, *news[4:]
 
     def run(name: str, *wires: object, **options: Any) -> None:
         app.clientside_callback(  # type: ignore[no-untyped-call]
@@ -209,6 +220,20 @@ def _register(app: Dash, site: Site) -> None:
         State(ids.Fabric.STEP, "value"),
         prevent_initial_call=True,
     )
+
+
+def _digest(site: Site, view: View, step: int) -> tuple[list[Any], list[str]]:
+    """Return what the callback shows but for the digests of it, and these.
+
+    A browser that shows what has the same digest is not sent it again: drawing costs it most.
+    """
+    elements, key, *rest = _draw(site, view, step)
+    outputs = [*rest[:3], elements, *rest[3:]]
+    digests = [
+        f"{key} {len(elements)}" if place == _ELEMENTS else str(hash(to_json(output)))  # type: ignore[no-untyped-call]
+        for place, output in enumerate(outputs)
+    ]
+    return outputs, digests
 
 
 def _draw(site: Site, view: View, step: int) -> tuple[Any, ...]:

@@ -54,3 +54,11 @@ def test_with_a_topology_alone_it_is_drawn_grey(site: Site, empty_site: Site, vi
     drawn = fabric._draw(Site(empty_site.store, site.fabric, site.config), view, STEPS)
     assert drawn[0]
     assert set(drawn[5]["health"]) == {"unknown"}
+
+
+def test_what_a_browser_shows_already_has_the_same_digest(site: Site, view: View) -> None:
+    first, digests = fabric._digest(site, view, STEPS)
+    again = fabric._digest(site, view, STEPS)[1]
+    assert digests == again
+    assert len(first) == len(digests) == 10
+    assert fabric._digest(site, view, 10)[1] != digests
