@@ -150,7 +150,7 @@ def generate(
     run(recipe, out, seed, settings or [], quiet)
 
 
-signatures_app = typer.Typer(help="The catalogue of protocols.", no_args_is_help=True)
+signatures_app = typer.Typer(help="The catalogue of protocols.")
 app.add_typer(signatures_app, name="signatures")
 
 
