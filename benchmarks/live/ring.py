@@ -7,7 +7,8 @@ As root: it makes network namespaces.
 RoCE v2 frames of 64 or 1,082 bytes go from one network namespace to another at tcpreplay's top
 speed, then in batches, which is faster. Fabricscope watches with all its analyzers and a store;
 tcpdump and dumpcap, which only write packets away, are measured in the same way. With --overload
-busy loops take both cores while packets come. Prints Markdown; ends with status 1 where the account is not exact.
+busy loops take both cores while packets come. Prints Markdown; ends with status 1 where the account
+is not exact.
 """
 
 import argparse
@@ -38,7 +39,7 @@ OTHERS = {
     "dumpcap -w /dev/null": ["dumpcap", "-q", "-B", "128", "-w", "/dev/null", "-i"],
 }
 COMPARED_S = 15.0
-FILL_S = 8.0
+FILL_S = 6.0
 STEP_S = 0.2
 
 
@@ -126,9 +127,11 @@ def drain(wire: Wire, capture: Path, folder: Path) -> bool:
         ended_s, used_s = time.monotonic(), now_s
     account = collector.account()
     took_s = ended_s - began_s
+    rate = account.analyzed / took_s
+    each_us = (used_s - before_s) / max(account.analyzed, 1) * 1e6
     print(f"{account.analyzed:,} packets that waited in the ring were analyzed in {took_s:.1f} s, "
-          f"{account.analyzed / took_s:,.0f} packets/s, with {(used_s - before_s) / sent * 1e6:.2f} "
-          f"us of processor time each; {account.total:,} of {sent:,} accounted for, level of detail "
+          f"{rate:,.0f} packets/s, with {each_us:.2f} us of processor time each; "
+          f"{account.total:,} of {sent:,} accounted for, level of detail "
           f"{sorted(set(account.levels))}.\n")  # fmt: skip
     return account.total == sent
 

@@ -21,6 +21,7 @@ __all__ = ["Watch"]
 
 SECOND_NS: Final = 1_000_000_000
 WAIT_S: Final = 0.1
+JUDGED_EVERY_S: Final = 0.9
 LATE_NS: Final = 300_000_000
 """A second without further packets is closed this long after its end."""
 
@@ -46,7 +47,8 @@ class Watch:
         self._stopped = False
         self._batches = 0
         self._busy_s = 0.0
-        self._tick_s = time.monotonic()
+        self._dropped = 0
+        self._judged_s = time.monotonic()
 
     def stop(self) -> None:
         """End the run after what has come already; may be called from a signal handler."""
@@ -55,7 +57,7 @@ class Watch:
     def run(self) -> None:
         """Carry packets until the end; the last, incomplete second is told too."""
         packets = allocate_packets(BATCH_ROWS)
-        self._tick_s = time.monotonic()
+        self._judged_s = time.monotonic()
         if self.idle:
             self._begin(self.feed.now_ns() // SECOND_NS * SECOND_NS)
         while True:
@@ -117,11 +119,20 @@ class Watch:
         losses = self.feed.losses()
         self.hand_on(self.monitor.collect(self._start_ns, end_ns, losses, last=last))
         self._start_ns = end_ns
-        now_s = time.monotonic()
-        passed_s = max(now_s - self._tick_s, 1e-3)
-        dropped = sum(lost.dropped for lost in losses.values())
+        self._dropped += sum(lost.dropped for lost in losses.values())
+        if not self.feed.waits:
+            self._judge_load()
+
+    def _judge_load(self) -> None:
+        """Set the level of detail by the load since it was last judged.
+
+        At most once a second of this host's time: what piled up is read faster than it came.
+        """
+        passed_s = time.monotonic() - self._judged_s
+        if passed_s < JUDGED_EVERY_S:
+            return
         busy = min(self._busy_s / passed_s, 1.0)
-        if not self.feed.waits and self.overload.judge(dropped, busy, self.feed.waiting_share()):
+        if self.overload.judge(self._dropped, busy, self.feed.waiting_share()):
             self.monitor.level = self.overload.level
             self.monitor.sampling = self.overload.sampling
-        self._busy_s, self._tick_s = 0.0, now_s
+        self._busy_s, self._dropped, self._judged_s = 0.0, 0, time.monotonic()
