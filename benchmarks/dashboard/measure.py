@@ -148,8 +148,13 @@ def _watch_page(page: Any, seconds: float) -> dict[str, float]:
     parts = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
     busy = (after["TaskDuration"] - before["TaskDuration"]) / seconds * 1e3
     script = sum(after[name] - before[name] for name in parts) / seconds * 1e3
-    return {"busy_ms": busy, "script_ms": script, "map_ms": statistics.median(times or [0.0]), "lines": lines,
-            "updates": len(times) / seconds}  # fmt: skip
+    return {
+        "busy_ms": busy,
+        "script_ms": script,
+        "map_ms": statistics.median(times or [0.0]),
+        "lines": lines,
+        "updates": len(times) / seconds,
+    }
 
 
 def _watch_heap(page: Any, minutes: float) -> tuple[float, float]:
