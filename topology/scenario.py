@@ -4,7 +4,8 @@ Names and shapes only: what is read from a file stands in scenario_file.py, what
 on a fabric in experiment.py. Times, sizes and rates are written with their unit (`1ms`, `1GiB`).
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -38,18 +39,19 @@ __all__ = [
 ENGINES = ("auto", "flow", "packet", "hybrid")
 MAX_REPETITIONS = 10_000
 MAX_RANKS = 1 << 17
+T = TypeVar("T")
 
 
-def _reader(parse: Any) -> BeforeValidator:
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse(value)
-        except FabricError as error:
-            raise ValueError(str(error)) from None
+def _parse(parse: Callable[[str], T], value: str) -> T:
+    """Return what `parse` makes of a text; what it refuses becomes an error of this model."""
+    try:
+        return parse(value)
+    except FabricError as error:
+        raise ValueError(str(error)) from None
 
-    return BeforeValidator(read)
+
+def _reader(parse: Callable[[str], object]) -> BeforeValidator:
+    return BeforeValidator(lambda value: _parse(parse, value) if isinstance(value, str) else value)
 
 
 def _written(like: str) -> WithJsonSchema:
@@ -125,10 +127,7 @@ class WorkloadPart(Part):
     def _from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        try:
-            known = parse_workload(value)
-        except FabricError as error:
-            raise ValueError(str(error)) from None
+        known = _parse(parse_workload, value)
         return {
             "operation": known.operation,
             "algorithm": known.algorithm,
@@ -238,10 +237,7 @@ class BalancingPart(Part):
     def _from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        try:
-            known = parse_balancing(value)
-        except FabricError as error:
-            raise ValueError(str(error)) from None
+        known = _parse(parse_balancing, value)
         return {
             "kind": known.kind,
             "queue_pairs": known.queue_pairs,
