@@ -23,6 +23,8 @@ NOW_S: Final = 5
 """Seconds that a link's state of the moment is taken from: collectors write with some delay."""
 LATE_S: Final = 3
 """Samples of the last seconds may not be there yet; a moment in the past begins earlier by this."""
+BEHIND_S: Final = 60
+"""How far a collector may be behind and still be taken as it is."""
 STEPS: Final = 60
 """Steps of the time slider over a time range."""
 TREND_POINTS: Final = 45
@@ -49,22 +51,45 @@ def link_states(store: Store, view: View) -> pl.DataFrame:
 
     Columns: link, direction, seconds that were seen, rate_gbps, utilization and burst (0 to 1),
     counts over those seconds, ecn_share, pause_share, gbps, ack_rtt_p99, score, reasons, time_ns of
-    the last. Several sources that count the same link are not added up: the largest counts.
+    the last. Several sources that count the same link are not added up: the largest counts. A
+    collector that is up to a minute behind is taken at its own newest seconds.
     """
-    reach_s = NOW_S + LATE_S if view.live else max(NOW_S, int(view.seconds) // STEPS)
-    return states_at(store, view, view.end_ns, reach_s)
+    if not view.live:
+        return states_at(store, view, view.end_ns, max(NOW_S, int(view.seconds) // STEPS))
+    rows = _read(store, view, view.end_ns, NOW_S + LATE_S)
+    start_ns = view.end_ns - BEHIND_S * _SECOND_NS
+    taps = store.query(
+        "tap_samples", start_ns, view.end_ns, columns=["time_ns", "collector"],
+        where=of_collector(view),
+    )  # fmt: skip
+    behind = sorted(set(taps["collector"]) - set(rows["collector"]))
+    if behind:
+        late = _read(store, view, view.end_ns, BEHIND_S, pl.col("collector").is_in(behind))
+        newest = pl.col("time_ns").max().over("collector")
+        late = late.filter(pl.col("time_ns") > newest - NOW_S * _SECOND_NS)
+        rows = pl.concat([rows, late])
+    return _summarize(rows)
 
 
 def states_at(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFrame:
     """Return what `link_states` does for the `reach_s` seconds before `end_ns`."""
-    start_ns = end_ns - reach_s * _SECOND_NS
-    rows = store.query(
+    return _summarize(_read(store, view, end_ns, reach_s))
+
+
+def _read(
+    store: Store, view: View, end_ns: int, reach_s: int, only: pl.Expr | None = None
+) -> pl.DataFrame:
+    return store.query(
         "link_samples",
-        start_ns,
+        end_ns - reach_s * _SECOND_NS,
         end_ns + _SECOND_NS,
-        where=of_collector(view),
+        where=of_collector(view) if only is None else only,
         max_points=reach_s + 1 if reach_s <= 60 else 60,
     )
+
+
+def _summarize(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a link and direction."""
     by_source = rows.lazy().group_by(*_KEYS, "source").agg(
         pl.col("time_ns").n_unique().alias("intervals"),
         pl.col("time_ns").min().alias("first_ns"),

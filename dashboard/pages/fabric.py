@@ -246,6 +246,7 @@ def _draw(site: Site, view: View, step: int) -> tuple[Any, ...]:
     state = {**map_state(shown.lines, moment.states), "key": key}
     when = _clock(moment.time_ns)
     alerts = site.read(open_alerts, shared)
+    none = "All links have 90 points or more." if moment.states.height else "No samples yet."
     busiest = moment.states.top_k(_BUSY, by="utilization")
     worst = moment.states.filter(pl.col("score") < GOOD).head(_LISTED)
     return (
@@ -256,7 +257,7 @@ def _draw(site: Site, view: View, step: int) -> tuple[Any, ...]:
         tiles(_tiles(site, moment.states, alerts)),
         state,
         f"Now ({when} UTC)" if moment.newest and view.live else f"{when} UTC",
-        list_links(worst, view, f"All {moment.states.height:,} directions have 90 points or more."),
+        list_links(worst, view, none),
         list_links(busiest, view),
         list_alerts(alerts.head(_LISTED), view),
         _story(shown, moment.states, view),

@@ -1,7 +1,8 @@
 """Links as pages see them: now, at a moment, over time."""
 
+import polars as pl
 import pytest
-from fabric_samples import LOSSY, MARKED, SECOND_NS, link_rows, worst_link
+from fabric_samples import LOSSY, MARKED, SECOND_NS, link_rows, tap_rows, worst_link
 
 from fabricscope.dashboard.data.links import (
     classify,
@@ -50,6 +51,22 @@ def test_another_collectors_view_is_empty(store: DeltaStore) -> None:
     view = View(VIEW.start_ns, VIEW.end_ns, collector="nobody")
     assert link_states(store, view).is_empty()
     assert link_history(store, view, "leaf0-spine0", 100).is_empty()
+
+
+@pytest.mark.parametrize(("behind_s", "seen"), [(1, True), (20, True), (59, True), (70, False)])
+def test_a_collector_that_is_behind_is_shown_as_it_was(
+    tmp_path: object, fabric: Fabric, behind_s: int, seen: bool
+) -> None:
+    store = DeltaStore(str(tmp_path))
+    now = END_NS - SECOND_NS
+    late = now - behind_s * SECOND_NS
+    store.append("link_samples", link_rows(fabric, now, "swift").head(2))
+    store.append("link_samples", link_rows(fabric, late, "slow").tail(2))
+    store.append("link_samples", link_rows(fabric, late - 9 * SECOND_NS, "slow").tail(2))
+    store.append("tap_samples", pl.concat([tap_rows(now, "swift"), tap_rows(late, "slow")]))
+    states = link_states(store, VIEW)
+    assert states.height == (4 if seen else 2)
+    assert set(states["intervals"]) == {1}
 
 
 def test_two_sources_of_a_link_are_not_added_up(tmp_path: object, fabric: Fabric) -> None:
