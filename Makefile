@@ -56,7 +56,7 @@ bench-dashboard: setup
 
 # Every page of the live site over the demo, to build/screenshots and docs/images.
 screenshots: setup
-	@$(BIN)/python docs/screenshots.py
+	@$(BIN)/python docs/screenshots.py $(ARGS)
 
 pictures: setup
 	@$(BIN)/python docs/pictures.py

@@ -1,7 +1,8 @@
 """Makes pictures of the live site's pages over the demo's system: `make screenshots`.
 
-Every page at 1280x800 and 2560x1440, light and dark, goes to build/screenshots; those that README
-and documentation show go to docs/images. Needs a Chromium (Debian package `chromium`).
+Every page, or those named, at 1280x800 and 2560x1440, light and dark, goes to build/screenshots;
+those that README and documentation show go to docs/images. Needs a Chromium (Debian package
+`chromium`).
 """
 
 import contextlib
@@ -47,9 +48,10 @@ def main() -> int:
         time.sleep(SETTLE_S)
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-            page = chromium.new_page()
-            for one in PAGES:
-                take(page, f"http://127.0.0.1:{port}{one.path}", one.name)
+            window = chromium.new_page()
+            wanted = sys.argv[1:] or [one.name for one in PAGES]
+            for one in (page for page in PAGES if page.name in wanted):
+                take(window, f"http://127.0.0.1:{port}{one.path}", one.name)
             chromium.close()
     finally:
         demo.send_signal(signal.SIGINT)
@@ -75,7 +77,8 @@ def take(page: Page, address: str, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(address)
     page.wait_for_selector("#stale.live", timeout=60_000)
-    page.wait_for_timeout(4_000)
+    page.locator("main .panel:visible").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(6_000)
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(1_500)
