@@ -91,8 +91,6 @@ def register(app: Dash, site: Site) -> None:
         Output(ids.Captures.AGAIN, "hidden"),
         Output(ids.Captures.WORK, "disabled"),
         Output(ids.Captures.SHOWN, "data"),
-        Output(ids.Captures.REPORT, "children"),
-        Output(ids.Captures.CHAPTERS, "children"),
         Input(ids.VIEW, "data"),
         Input(ids.Captures.WORK, "n_intervals"),
         Input(ids.Captures.CANCEL, "n_clicks"),
@@ -102,6 +100,22 @@ def register(app: Dash, site: Site) -> None:
     def follow(view: Any, count: Any, cancel: Any, again: Any, shown: Any) -> Sequence[object]:
         found = read_view(view)
         return _follow(desk, found, str(ctx.triggered_id or ""), shown)
+
+    # Apart from what asks for progress: a browser drops an answer that is older than its next
+    # question, and a report takes longer to make than the pause between two questions.
+    @app.callback(
+        Output(ids.Captures.REPORT, "children"),
+        Output(ids.Captures.CHAPTERS, "children"),
+        Input(ids.Captures.SHOWN, "data"),
+        State(ids.VIEW, "data"),
+    )
+    def report(shown: Any, view: Any) -> Sequence[object]:
+        found = read_view(view)
+        document = _document(desk, found) if shown else None
+        if document is None:
+            return [], []
+        name = found.parameter("file")
+        return build_report(document, found, name), build_chapters(build_sections(document))
 
     @app.callback(
         Output(ids.Captures.SECTION, "children"),
@@ -174,13 +188,13 @@ def _document(desk: Desk, view: View) -> dict[str, Any] | None:
 
 
 def _follow(desk: Desk, view: View, trigger: str, shown: Any) -> Sequence[object]:
-    """Return what the callback sets; the report only when it is another than the one shown."""
+    """Return what the callback sets: how far the analysis is, and what there is to show."""
     name = view.parameter("file")
     if not name:
-        return True, [], True, True, True, None, [], []
+        return True, [], True, True, True, None
     capture = desk.shelf.find(name)
     if capture is None:
-        return False, [problem_state(_GONE)], True, True, True, None, [], []
+        return False, [problem_state(_GONE)], True, True, True, None
     key = ("analysis", capture.signature)
     if trigger == ids.Captures.CANCEL:
         desk.tasks.cancel(key)
@@ -191,19 +205,13 @@ def _follow(desk: Desk, view: View, trigger: str, shown: Any) -> Sequence[object
     begin = known is None or trigger == ids.Captures.AGAIN
     task = desk.analysis(capture, begin=True) if begin and may_operate() else known
     if task is None:
-        return False, [problem_state(_ONLY_OPERATORS)], True, True, True, None, [], []
+        return False, [problem_state(_ONLY_OPERATORS)], True, True, True, None
     status = show_progress(task, f"Analyzing {capture.name}", _done_text(capture, task))
     listing = not _listed(desk, capture, view)
     state = [*map(str, capture.signature), task.state, round(task.began_s, 3)]
-    report: Any = no_update
-    chapters: Any = no_update
-    if state != shown:
-        document = task.result if task.state == "done" else None
-        report = [] if document is None else build_report(document, view, capture.id)
-        chapters = [] if document is None else build_chapters(build_sections(document))
     return (
         False, status, not task.going, task.going, not (task.going or listing),
-        state if state != shown else no_update, report, chapters,
+        state if state != shown else no_update,
     )  # fmt: skip
 
 

@@ -143,7 +143,6 @@ def _register_run(app: Dash, site: Site, bench: Bench) -> None:
         Output(ids.Failover.CANCEL, "hidden"),
         Output(ids.Failover.WORK, "disabled"),
         Output(ids.Failover.SHOWN, "data"),
-        Output(ids.Failover.RESULT, "children"),
         Output(ids.Failover.SHOWN_SCHEME, "options"),
         Output(ids.Failover.SHOWN_SCHEME, "value"),
         Output(ids.Failover.WINDOW, "value"),
@@ -158,6 +157,16 @@ def _register_run(app: Dash, site: Site, bench: Bench) -> None:
         if ctx.triggered_id == ids.Failover.CANCEL:
             bench.tasks.cancel(wanted)
         return _follow(bench, wanted, shown)
+
+    # Apart from what asks for progress, since it takes longer than the pause between two questions.
+    @app.callback(
+        Output(ids.Failover.RESULT, "children"),
+        Input(ids.Failover.SHOWN, "data"),
+        State(ids.VIEW, "data"),
+    )
+    def show(shown: Any, view: Any) -> list[Component]:
+        document = _result(site, bench, read_view(view)) if shown else None
+        return [] if document is None else _show(document)
 
 
 def _register_map(app: Dash, bench: Bench, site: Site) -> None:
@@ -211,18 +220,18 @@ def _follow(bench: Bench, wanted: Experiment, shown: Any) -> Sequence[object]:
     """Return what the callback sets; results only where they are others than those shown."""
     task = bench.tasks.find(wanted)
     if task is None:
-        return [html.P(_START, className="quiet")], True, True, None, [], [], None, 0
+        return [html.P(_START, className="quiet")], True, True, None, [], None, 0
     done = f"Simulated in {task.took_s:.1f} s."
     doing = "Simulating (runs that are over, the one without failure included)"
     status = show_progress(task, doing, done)
     state = [repr(wanted), task.state, round(task.began_s, 3)]
     head = (status, not task.going, not task.going)
     if state == shown:
-        return (*head, *(no_update,) * 5)
+        return (*head, *(no_update,) * 4)
     if task.state != "done":
-        return *head, state, [], [], None, 0
+        return *head, state, [], None, 0
     names = [result["recovery"] for result in task.result["results"]]
-    return *head, state, _show(task.result), names, names[0], 2
+    return *head, state, names, names[0], 2
 
 
 def _show(document: Mapping[str, Any]) -> list[Component]:

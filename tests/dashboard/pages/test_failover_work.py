@@ -42,12 +42,13 @@ def test_a_run_is_followed_and_its_result_shown_on_the_map(bench: Bench, site: S
     bench.begin(CASE)
     begun = failover_work._follow(bench, CASE, None)
     assert begun[1] is False
-    status, _, _, state, result, names, first, window = settle(bench, CASE)
+    status, _, _, state, names, first, window = settle(bench, CASE)
     assert status[0].children.startswith("Simulated in")
     assert (names, first, window) == (["dpfr", "bgp"], "dpfr", 2)
+    result = failover_work._show(bench.begin(CASE).result)
     text = json.dumps(result, default=lambda one: one.to_plotly_json())
     assert "What each convergence is made of" in text
-    assert list(failover_work._follow(bench, CASE, state)[3:]) == [no_update] * 5
+    assert list(failover_work._follow(bench, CASE, state)[3:]) == [no_update] * 4
     view = read_view(View(0, 1).query(**CASE.parameters()))
     document = failover_work._result(site, bench, view)
     assert document is not None
