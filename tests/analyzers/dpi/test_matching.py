@@ -83,7 +83,7 @@ def _random_check(source: random.Random) -> str:
     if at >= 0 and source.random() < 0.2:
         place += f"+{source.choice(KINDS)}({source.randrange(4)})*{source.randrange(1, 3)}"
     kind = source.choice(KINDS)
-    low = source.randrange(300)
+    low = source.randrange(1, 256)  # else it never or always holds for a byte, which is refused
     choices = [
         f"{place} hex {source.choice(('0?', '00 01', '?? 02', '41 | 42 0?'))}",
         f'{place} itext "ab" | "c"',
