@@ -22,7 +22,11 @@ run: setup
 # tests that compare them with their slow twins in tests/reference.
 TWINS = tests/collectors/decode $(shell find tests/analyzers -name test_kernels.py \
 	-o -name test_matching.py -o -name test_transfers.py -o -name test_fpdu.py) tests/collectors/mirror/test_tunnels.py
+# What tests run against, each if it can be had; without one its tests are skipped with a reason.
+PROGRAMS = chromium influxdb openvswitch-switch prometheus prometheus-alertmanager tcpreplay \
+	victoria-metrics
 test: setup
+	@for package in $(PROGRAMS); do .ci/packages.sh $$package || true; done
 	@echo "test: kernels uncompiled"
 	@grep -rlZE '^(from|import) reference' --include='test_*.py' $(TWINS) | \
 		NUMBA_DISABLE_JIT=1 xargs -0 $(BIN)/python -m pytest -q --no-header

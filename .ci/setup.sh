@@ -52,7 +52,7 @@ fi
 echo "setup: installing the pinned Python packages (constraints.txt) into .venv; the first time takes a minute or two"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_CONSTRAINT=constraints.txt
 log=.venv/setup.log
-if ! .venv/bin/python -m pip install --quiet --editable '.[dev]' >"$log" 2>&1; then
+if ! .venv/bin/python -m pip install --quiet --editable '.[all]' >"$log" 2>&1; then
   tail -n 5 "$log" >&2
   fail "pip could not install the dependencies: look at the network and at $log, then make again."
 fi
