@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from fabricscope.errors import StoreError
 from fabricscope.recorder import Recorder, Retention
@@ -228,3 +229,19 @@ def test_kills_lose_nothing_that_was_flushed(tmp_path: Path, repository: Path) -
     Recorder(store, "one").upkeep()
     folded = store.query("tap_samples", 0, flushed * SECOND_NS, max_points=10)
     assert folded["packets"].sum() == sum(range(3 * flushed))
+
+
+def test_a_table_from_before_a_column_was_declared_is_read_and_written(tmp_path: Path) -> None:
+    schema = {name: dtype for name, dtype in schema_of("tap_samples").items() if name != "missed"}
+    old = samples(0, 5, 1).select(list(schema)).cast(schema)  # type: ignore[arg-type]
+    write_deltalake(str(tmp_path / "tap_samples"), old)
+    store = DeltaStore(tmp_path)
+    rows = store.query("tap_samples", 0, 10 * SECOND_NS)
+    assert rows["missed"].to_list() == [None] * 5
+    store.append("tap_samples", samples(5, 5, 1))
+    rows = store.query("tap_samples", 0, 10 * SECOND_NS)
+    assert rows["missed"].null_count() == 5
+    assert rows["packets"].to_list() == [*old["packets"], *samples(5, 5, 1)["packets"]]
+    folded = store.query("tap_samples", 0, 10 * SECOND_NS, max_points=1)
+    assert folded["packets"].sum() == rows["packets"].sum()
+    assert folded["missed"].to_list() == [samples(5, 5, 1)["missed"].sum()]
