@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -139,9 +140,17 @@ def _collectors(store: str) -> Iterator[None]:
 def _work(work: Callable[[str], None], store: str, parent: int) -> None:
     """Run one collector in its process; Ctrl-C is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.nice(5)
     work(store)
+
+
+def _end_without(parent: int) -> None:
+    """End this process when its parent is gone without having said so."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def simulate_fabric(store: str) -> None:
@@ -223,6 +232,6 @@ def _watch(store: str, collector: str, feed: Any, names: dict[str, Any], source:
     options = MonitorOptions(collector=collector, naming=Naming(**names))
     session = LiveSession(feed, Monitor(options))
     session.sources += [source] if source else []
-    settings = LiveSettings(keep=KEEP, quiet=True)
+    settings = LiveSettings.model_validate({"keep": KEEP, "quiet": True})
     with ExitStack() as stack:
         run_session(settings, session, open_store(store, collector), stack, feed.now_ns)
