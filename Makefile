@@ -13,7 +13,7 @@ FOLDERS := $(wildcard analyzers collectors topology)
 INLINED := src/fabricscope/records.py \
 	$(shell find $(FOLDERS) -name kernels.py -o -name layout.py -o -name tables.py)
 
-.PHONY: run test check bench bench-sim accuracy pictures screenshots bench-dashboard setup clean
+.PHONY: run test check bench bench-sim accuracy pictures screenshots bench-dashboard bench-live setup clean
 
 run: setup
 	@$(BIN)/fabricscope demo $(ARGS)
@@ -61,6 +61,17 @@ bench-dashboard: setup
 # Every page of the live site over the demo, to build/screenshots and docs/images.
 screenshots: setup
 	@$(BIN)/python docs/screenshots.py $(ARGS)
+
+# As root, on a machine with nothing else to do; TORCH=python names an interpreter with PyTorch.
+LIVE = python ../accuracy/document.py --page live-benchmarks.md
+bench-live: setup
+	@.ci/packages.sh tcpreplay tcpdump wireshark-common iproute2
+	@set -o pipefail; cd benchmarks/live && PATH=$(CURDIR)/$(BIN):$$PATH && \
+		python ring.py --frames small | $(LIVE) ring-small && \
+		python ring.py --frames large | $(LIVE) ring-large && \
+		python ring.py --overload --seconds 30 | $(LIVE) overload && \
+		python bridge.py $(if $(TORCH),--torch $(TORCH)) | $(LIVE) bridge && \
+		python soak.py $(ARGS) | $(LIVE) soak
 
 pictures: setup
 	@$(BIN)/python docs/pictures.py

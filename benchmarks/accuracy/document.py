@@ -4,7 +4,7 @@
 
 A section lies between the lines `<!-- NAME: begin -->` and `<!-- NAME: end -->`; only that is
 replaced, and a section that is not there yet is added at the end. `--text` keeps the input's
-columns: it becomes a block of plain text.
+columns: it becomes a block of plain text. `--page` names another page of docs.
 """
 
 import argparse
@@ -36,12 +36,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="the section, lower case")
     parser.add_argument("--text", action="store_true", help="the input is not Markdown")
+    parser.add_argument("--page", default=DOCUMENT.name, help="a page of docs")
     options = parser.parse_args()
     content = sys.stdin.read()
     if not content.strip():
-        raise SystemExit(f"section {options.name}: there is no input; {DOCUMENT.name} is unchanged")
+        raise SystemExit(f"section {options.name}: there is no input; {options.page} is unchanged")
     fenced = f"```\n{content.rstrip()}\n```" if options.text else content
-    replace_section(options.name, fenced)
+    replace_section(options.name, fenced, DOCUMENT.with_name(options.page))
 
 
 if __name__ == "__main__":
