@@ -20,9 +20,7 @@ __all__ = [
 
 _SECOND_NS: Final = 1_000_000_000
 NOW_S: Final = 5
-"""Seconds that a link's state of the moment is taken from: collectors write with some delay."""
-LATE_S: Final = 3
-"""Samples of the last seconds may not be there yet; a moment in the past begins earlier by this."""
+"""Seconds that a link's state of the moment is taken from, the newest of its collector."""
 BEHIND_S: Final = 60
 """How far a collector may be behind and still be taken as it is."""
 STEPS: Final = 60
@@ -56,19 +54,18 @@ def link_states(store: Store, view: View) -> pl.DataFrame:
     """
     if not view.live:
         return states_at(store, view, view.end_ns, max(NOW_S, int(view.seconds) // STEPS))
-    rows = _read(store, view, view.end_ns, NOW_S + LATE_S)
-    start_ns = view.end_ns - BEHIND_S * _SECOND_NS
-    taps = store.query(
-        "tap_samples", start_ns, view.end_ns, columns=["time_ns", "collector"],
+    seen = store.query(
+        "link_samples",
+        view.end_ns - BEHIND_S * _SECOND_NS,
+        view.end_ns + _SECOND_NS,
+        columns=["time_ns", "collector"],
         where=of_collector(view),
-    )  # fmt: skip
-    behind = sorted(set(taps["collector"]) - set(rows["collector"]))
-    if behind:
-        late = _read(store, view, view.end_ns, BEHIND_S, pl.col("collector").is_in(behind))
-        newest = pl.col("time_ns").max().over("collector")
-        late = late.filter(pl.col("time_ns") > newest - NOW_S * _SECOND_NS)
-        rows = pl.concat([rows, late])
-    return _summarize(rows)
+    )
+    newest = seen.group_by("collector").agg(pl.col("time_ns").max())["time_ns"].min()
+    behind_s = 0 if newest is None else max(0, view.end_ns - int(newest)) // _SECOND_NS  # type: ignore[arg-type]
+    rows = _read(store, view, view.end_ns, NOW_S + behind_s)
+    newest_of = pl.col("time_ns").max().over("collector")
+    return _summarize(rows.filter(pl.col("time_ns") > newest_of - NOW_S * _SECOND_NS))
 
 
 def states_at(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFrame:
@@ -76,15 +73,13 @@ def states_at(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFra
     return _summarize(_read(store, view, end_ns, reach_s))
 
 
-def _read(
-    store: Store, view: View, end_ns: int, reach_s: int, only: pl.Expr | None = None
-) -> pl.DataFrame:
+def _read(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFrame:
     return store.query(
         "link_samples",
         end_ns - reach_s * _SECOND_NS,
         end_ns + _SECOND_NS,
-        where=of_collector(view) if only is None else only,
-        max_points=reach_s + 1 if reach_s <= 60 else 60,
+        where=of_collector(view),
+        max_points=reach_s + 1 if reach_s <= BEHIND_S + NOW_S else BEHIND_S,
     )
 
 

@@ -1,8 +1,7 @@
 """Links as pages see them: now, at a moment, over time."""
 
-import polars as pl
 import pytest
-from fabric_samples import LOSSY, MARKED, SECOND_NS, link_rows, tap_rows, worst_link
+from fabric_samples import LOSSY, MARKED, SECOND_NS, link_rows, worst_link
 
 from fabricscope.dashboard.data.links import (
     classify,
@@ -63,7 +62,6 @@ def test_a_collector_that_is_behind_is_shown_as_it_was(
     store.append("link_samples", link_rows(fabric, now, "swift").head(2))
     store.append("link_samples", link_rows(fabric, late, "slow").tail(2))
     store.append("link_samples", link_rows(fabric, late - 9 * SECOND_NS, "slow").tail(2))
-    store.append("tap_samples", pl.concat([tap_rows(now, "swift"), tap_rows(late, "slow")]))
     states = link_states(store, VIEW)
     assert states.height == (4 if seen else 2)
     assert set(states["intervals"]) == {1}
