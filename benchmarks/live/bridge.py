@@ -3,9 +3,10 @@
     sudo python benchmarks/live/bridge.py [--torch PYTHON]
 
 As root: it makes network namespaces, one for each of four ranks, and one with the bridge, whose
-ports are mirrored (tc mirred) to the port that Fabricscope watches. The ranks run PyTorch's AllReduce
-over Gloo with the interpreter named by --torch. After a while the link of rank 1 is shaped (tc tbf).
-Prints how long after their cause the job, its bus bandwidth and the slow link are in the store.
+ports are mirrored (tc mirred) to the port that Fabricscope watches. The ranks run PyTorch's
+AllReduce over Gloo with the interpreter named by --torch. After a while the link of rank 1 is
+shaped (tc tbf). Prints how long after their cause the job, its bus bandwidth and the slow link are
+in the store.
 """
 
 import argparse
@@ -33,7 +34,8 @@ PATIENCE_S = 20.0
 
 JOB = """
 import sys, time, torch, torch.distributed as dist
-rank, ranks, seconds, size = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+rank, ranks, size = (int(sys.argv[place]) for place in (1, 2, 4))
+seconds = float(sys.argv[3])
 dist.init_process_group("gloo", rank=rank, world_size=ranks)
 gradients, over = torch.ones(size // 4), torch.zeros(1)
 began, steps = time.time(), 0
@@ -189,11 +191,13 @@ def main() -> None:
         last = jobs()
         before, after = (frame["busbw_gbps"].median() for frame in (healthy, last.tail(5)))
         first = last.row(0, named=True)
+        lost = account.dropped + account.missed
         print(f"A Gloo AllReduce of {JOB_BYTES >> 20} MiB on {RANKS} ranks over a bridge, "
-              f"{account.analyzed:,} packets, {account.dropped + account.missed:,} lost:\n")  # fmt: skip
+              f"{account.analyzed:,} packets, {lost:,} lost:\n")  # fmt: skip
         print("| what | seen |\n|---|---|")
-        print(f"| the job ({first['operation']}, {first['algorithm']}, {len(first['ranks'])} ranks) "
-              f"in the store after the second in which it began | {told(seen_s)} |")  # fmt: skip
+        kind = f"{first['operation']}, {first['algorithm']}, {len(first['ranks'])} ranks"
+        print(f"| the job ({kind}) in the store after the second in which it began | "
+              f"{told(seen_s)} |")  # fmt: skip
         print(f"| its bus bandwidth | {before:.2f} Gb/s, later {after:.2f} Gb/s |")
         print(f"| the link of {address}, shaped to {RATE}, named as what holds it back | "
               f"{told(found_s)} |")  # fmt: skip
