@@ -39,6 +39,7 @@ _COMMAND: Final = (
 )
 _LISTED: Final = 8
 _BUSY: Final = 4
+_ALERTS: Final = 4
 _PICKED: Final = 9
 _NAMES: Final = 400
 """Most links of a map that no topology describes; the worst are drawn."""
@@ -259,7 +260,7 @@ def _draw(site: Site, view: View, step: int) -> tuple[Any, ...]:
         f"Now ({when} UTC)" if moment.newest and view.live else f"{when} UTC",
         list_links(worst, view, none),
         list_links(busiest, view),
-        list_alerts(alerts.head(_LISTED), view),
+        list_alerts(alerts.head(_ALERTS), view, alerts.height),
         _story(shown, moment.states, view),
     )
 

@@ -50,11 +50,18 @@ def _link(row: dict[str, Any], view: View) -> Component:
     )  # fmt: skip
 
 
-def list_alerts(alerts: pl.DataFrame, view: View) -> Component:
-    """Return open alerts with severity, since when, and what to do next."""
+def list_alerts(alerts: pl.DataFrame, view: View, total: int = 0) -> Component:
+    """Return open alerts with severity, since when, and what to do next.
+
+    total: of how many these are the first; the way to the others is added.
+    """
     if alerts.is_empty():
         return html.P("Nothing is firing.", className="quiet")
-    return html.Ul([_alert(row, view) for row in alerts.iter_rows(named=True)], className="list")
+    entries: list[Component] = [_alert(row, view) for row in alerts.iter_rows(named=True)]
+    if total > alerts.height:
+        more = dcc.Link(f"{total - alerts.height:,} more", href=view.link("/alerts"))
+        entries.append(html.Li(more))
+    return html.Ul(entries, className="list")
 
 
 def _alert(row: dict[str, Any], view: View) -> Component:

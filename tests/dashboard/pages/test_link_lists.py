@@ -16,6 +16,12 @@ def test_entries_lead_to_their_stories(site: Site, view: View) -> None:
     )
 
 
+def test_the_way_to_the_others_is_shown(site: Site, view: View) -> None:
+    alerts = site.read(open_alerts, view)
+    assert "1 more" in str(list_alerts(alerts.head(1), view, alerts.height))
+    assert "more" not in str(list_alerts(alerts, view, alerts.height))
+
+
 def test_none_is_said(empty_site: Site, view: View) -> None:
     assert "No samples" in str(list_links(empty_site.read(link_states, view), view))
     assert "All is well" in str(list_links(empty_site.read(link_states, view), view, "All is well"))
