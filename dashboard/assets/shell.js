@@ -131,7 +131,7 @@
         span = Number.isFinite(from + to) ? `${clock(from, true)} – ${clock(to, false)} UTC` : "";
       } else if (tick) span = `${clock(tick.time_ms, false)} UTC`;
       const recent = problem && (!tick || tick.time_ms - problem.time_ms < PROBLEM_MS);
-      const said = [tick && tick.problem, recent && problem.text].filter(Boolean).join(" ");
+      const said = [...new Set([tick && tick.problem, recent && problem.text])].filter(Boolean).join(" ");
       const names = new Set((tick && tick.collectors) || []);
       if (collector && collector !== "*") names.add(collector);
       const options = [{ label: "All collectors", value: "*" }];
