@@ -24,6 +24,8 @@ from fabricscope.dashboard.view import View
 
 __all__ = ["build_chapters", "build_report", "build_section"]
 
+_LEAST_PX: Final = 250
+"""Height of a chart, below which plotly may leave no room between legend and axis."""
 _FINDINGS: Final = 30
 _ROWS: Final = 200
 _LEVELS: Final = {"critical": "bad", "warning": "poor", "notice": "fair", "info": "unknown",
@@ -129,7 +131,7 @@ def build_section(section: Section) -> list[Component]:
 
 
 def _figure(one: Panel) -> Component:
-    height = one.figure.layout.height or 320
+    height = max(one.figure.layout.height or 320, _LEAST_PX)
     figure = one.figure.update_layout(height=None)
     chart = dcc.Graph(figure=figure, config=CONFIG, style={"height": f"{height}px"})  # type: ignore[arg-type]
     return html.Div([html.H3(neutralise(one.title, 200)), chart])

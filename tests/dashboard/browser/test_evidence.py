@@ -156,7 +156,9 @@ def test_a_link_fails_by_a_click_and_the_result_is_read(
     page.wait_for_timeout(1_500)
     at = page.evaluate(
         "(() => { const box = document.getElementById('failover-map');"
-        " const cy = box._cyreg.cy, edge = cy.edges()[1], p = edge.renderedMidpoint();"
+        " const cy = box._cyreg.cy, ends = (one) => [one.source(), one.target()];"
+        " const edge = cy.edges().filter((one) => ends(one).every((end) => end.hasClass('switch')))[0];"
+        " const p = edge.renderedMidpoint();"
         " const r = cy.container().getBoundingClientRect(); return [r.x + p.x, r.y + p.y]; })()"
     )
     page.mouse.click(*at)
