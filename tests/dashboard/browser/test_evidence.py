@@ -157,7 +157,8 @@ def test_a_link_fails_by_a_click_and_the_result_is_read(
     at = page.evaluate(
         "(() => { const box = document.getElementById('failover-map');"
         " const cy = box._cyreg.cy, ends = (one) => [one.source(), one.target()];"
-        " const edge = cy.edges().filter((one) => ends(one).every((end) => end.hasClass('switch')))[0];"
+        " const between = (one) => ends(one).every((end) => end.hasClass('switch'));"
+        " const edge = cy.edges().filter(between)[0];"
         " const p = edge.renderedMidpoint();"
         " const r = cy.container().getBoundingClientRect(); return [r.x + p.x, r.y + p.y]; })()"
     )
