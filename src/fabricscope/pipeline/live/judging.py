@@ -1,5 +1,6 @@
 """From a second's counts to its samples: rates, scores and jobs, of all processes together."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import polars as pl
@@ -9,15 +10,22 @@ from fabricscope.pipeline.live.links import LinkJudge
 from fabricscope.pipeline.live.naming import Naming
 from fabricscope.pipeline.live.samples import tap_samples
 from fabricscope.pipeline.live.training import LiveTraining
+from fabricscope.pipeline.live.transfers import TransferView
 
 __all__ = ["SecondJudge"]
 
 
 class SecondJudge:
-    """Makes the rows of each second; remembers what is usual and which iterations were told."""
+    """Makes the rows of each second; remembers what is usual and which iterations were told.
 
-    def __init__(self, collector: str, naming: Naming) -> None:
+    aside: look at training jobs in a thread beside, so that packets need not wait for it; a look is
+    left out while one is under way, and its rows come with the second in which it ends.
+    """
+
+    def __init__(self, collector: str, naming: Naming, *, aside: bool = False) -> None:
         """Know nothing yet."""
+        self._beside = ThreadPoolExecutor(1, "training") if aside else None
+        self._look: tuple[Future[pl.DataFrame], int] | None = None
         self._collector = collector
         self._naming = naming
         self._links = LinkJudge(collector, naming)
@@ -31,10 +39,7 @@ class SecondJudge:
         self.level, self.sampling = counts.level, counts.sampling
         self.left_out = counts.left_out
         self._naming.learn(counts.neighbours)
-        iterations, jobs = pl.DataFrame(), pl.DataFrame()
-        if counts.transfers is not None:
-            iterations = self.training.look(counts.transfers, counts.end_ns)
-            jobs = self.training.job_samples(counts.end_ns)
+        iterations, jobs = self._training(counts.transfers, counts.end_ns)
         slow = self.training.slow_links(counts.end_ns)
         tables = {
             "tap_samples": tap_samples(
@@ -48,3 +53,25 @@ class SecondJudge:
             "flows": counts.flows,
         }
         return {name: frame for name, frame in tables.items() if not frame.is_empty()}
+
+    def _training(
+        self, view: TransferView | None, end_ns: int
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return iterations and jobs that a look found, none where there was no look."""
+        found: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+        last = view is not None and view.last
+        if self._look is not None and (last or self._look[0].done()):
+            look, looked_ns = self._look
+            self._look = None
+            found.append((look.result(), self.training.job_samples(looked_ns)))
+        if view is not None and self._look is None:
+            if self._beside is None or last:
+                rows = self.training.look(view, end_ns)
+                found.append((rows, self.training.job_samples(end_ns)))
+            else:
+                self._look = self._beside.submit(self.training.look, view, end_ns), end_ns
+        iterations = [rows for rows, _ in found if not rows.is_empty()]
+        return (
+            pl.concat(iterations) if iterations else pl.DataFrame(),
+            found[-1][1] if found else pl.DataFrame(),
+        )

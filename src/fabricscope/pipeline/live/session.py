@@ -35,16 +35,18 @@ class Second:
 class Telling:
     """Judges each second's counts and tells every listener.
 
-    sources: what else has a say each second; with one, seconds pass without packets too.
+    sources: what else has a say each second; with one, seconds pass without packets too. aside:
+    packets do not wait, so that long looks take place beside them.
     """
 
     options: MonitorOptions
     listeners: list[Callable[[Second], None]] = field(default_factory=list)
     sources: list[SampleSource] = field(default_factory=list)
+    aside: bool = False
 
     def __post_init__(self) -> None:
         """Prepare the judge."""
-        self.judge = SecondJudge(self.options.collector, self.options.naming)
+        self.judge = SecondJudge(self.options.collector, self.options.naming, aside=self.aside)
 
     def prepare(self) -> None:
         """Get ready for packets while there are rights still; by itself there is nothing to do."""
@@ -84,7 +86,7 @@ class LiveSession(Telling):
         sources: Sequence[SampleSource] = (),
     ) -> None:
         """Prepare the watch."""
-        super().__init__(monitor.options, list(listeners), list(sources))
+        super().__init__(monitor.options, list(listeners), list(sources), aside=not feed.waits)
         self.feed = feed
         self.monitor = monitor
         self.overload = overload or Overload()

@@ -123,7 +123,7 @@ class SharedSession(Telling):
 
     def __init__(self, options: MonitorOptions, workers: Workers) -> None:
         """Prepare to gather."""
-        super().__init__(options)
+        super().__init__(options, aside=True)
         self._workers = workers
         self._waiting: dict[int, dict[int, SecondCounts]] = {}
         self._reached_ns: list[int] = []
