@@ -11,6 +11,8 @@ __all__ = ["LEVELS", "MAP_STYLES", "paint", "worst_loads"]
 LEVELS: Final = ((0.5, SKY, "below 50 %"), (0.8, BLUE, "50 to 80 %"), (0.95, ORANGE, "80 to 95 %"),
                  (float("inf"), VERMILION, "above 95 %"))  # fmt: skip
 """Upper limit of a load (share of the rate), its colour, and its name."""
+_TIER_PX: Final = 70
+"""How far left of the first device the name of a tier stands."""
 _WIDEST: Final = 9.0
 _NARROWEST: Final = 1.2
 _LABELLED: Final = 0.8
@@ -62,7 +64,8 @@ def paint(
             classes = f"{classes} failed".strip()
         one = {**element, "data": data, "classes": classes}
         if "u" in data:
-            one["position"] = {"x": data["u"] * _SIZE[0], "y": data["v"] * _SIZE[1]}
+            aside = _TIER_PX if "tier" in classes.split() else 0
+            one["position"] = {"x": data["u"] * _SIZE[0] - aside, "y": data["v"] * _SIZE[1]}
         painted.append(one)
     return painted
 

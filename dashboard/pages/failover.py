@@ -91,7 +91,7 @@ def _map_panel() -> Component:
             Cytoscape(
                 id=ids.Failover.MAP, elements=[], stylesheet=MAP_STYLES,
                 layout={"name": "preset", "fit": True, "padding": 24},
-                style={"width": "100%", "height": "100%"}, autoungrabify=True,
+                style={"width": "100%", "height": "100%"}, autoungrabify=True, responsive=True,
                 boxSelectionEnabled=False, minZoom=0.2, maxZoom=6,
             ),
             className="failover-map",
