@@ -26,8 +26,8 @@ from lab import Collector, Wire, within
 RANKS = 4
 NETWORK = "10.78.0"
 SLOW = 1
-RATE = "20mbit"
-JOB_BYTES = 1 << 20
+RATE = "200mbit"
+JOB_BYTES = 2 << 20
 JOB_S = 45.0
 HEALTHY_S = 12.0
 PATIENCE_S = 20.0
@@ -174,8 +174,8 @@ def main() -> None:
         time.sleep(HEALTHY_S)
         healthy = jobs()
         shaped_s = time.time()
-        run(*within(hosts[SLOW], *f"tc qdisc add dev eth0 root tbf rate {RATE} burst 64kb "
-            "latency 200ms".split()))  # fmt: skip
+        run(*within(hosts[SLOW], *f"tc qdisc add dev eth0 root tbf rate {RATE} burst 128kb "
+            "latency 50ms".split()))  # fmt: skip
         address = f"{NETWORK}.{SLOW + 1}"
 
         def slow_link() -> float | None:
