@@ -45,7 +45,8 @@ def check_sources(capture: str, settings: LiveSettings) -> None:
                 f"--processes 1 is what --listen {tunnels[0]} needs: mirrors in tunnels are between "
                 "the same two addresses, which the processes share packets by"
             )
-    if not (capture or settings.interface or settings.counters or settings.listen or settings.gnmi):
+    watched = (settings.interface, settings.counters, settings.listen, settings.gnmi)
+    if not capture and not any(watched):
         raise ConfigError(
             "live needs either --interface IF (one or more), - for a capture on standard input, "
             "--listen sflow, --counters all, or --gnmi gnmi://HOST:PORT"
