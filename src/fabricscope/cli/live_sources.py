@@ -42,8 +42,8 @@ def check_sources(capture: str, settings: LiveSettings) -> None:
             raise ConfigError("--processes needs --interface IF: they share its packets")
         if tunnels:
             raise ConfigError(
-                f"--processes 1 is what --listen {tunnels[0]} needs: mirrors in tunnels are between "
-                "the same two addresses, which the processes share packets by"
+                f"--processes 1 is what --listen {tunnels[0]} needs: mirrors in tunnels are "
+                "between the same two addresses, which the processes share packets by"
             )
     watched = (settings.interface, settings.counters, settings.listen, settings.gnmi)
     if not capture and not any(watched):
