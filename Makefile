@@ -31,7 +31,7 @@ test: setup
 	@grep -rlZE '^(from|import) reference' --include='test_*.py' $(TWINS) | \
 		NUMBA_DISABLE_JIT=1 xargs -0 $(BIN)/python -m pytest -q --no-header
 	@echo "test: the whole suite"
-	@$(BIN)/python -m pytest -q -n auto $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 check: setup
 	@$(BIN)/ruff check --quiet .

@@ -1,8 +1,10 @@
 """Fixtures that every test may ask for; what one area alone needs lives in that area's folder."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "root" in item.keywords:
             item.add_marker(lacking)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let tests of a browser and tests that make network interfaces wait for one another.
+
+    A browser drops what it is loading when an interface comes or goes.
+    """
+    if "root" not in item.keywords and "browser" not in item.path.parts:
+        return (yield)
+    with (Path(tempfile.gettempdir()) / f"fabricscope-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return (yield)

@@ -12,9 +12,9 @@ WAIT_MS = 60_000
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Return a browser without window."""
+    """Return a browser without window; its event loop must not outlive the module's tests."""
     program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("needs Chromium (Debian package chromium), which is not installed")

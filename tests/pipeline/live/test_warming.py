@@ -26,7 +26,8 @@ def loaded() -> dict[tuple[str, str], set[object]]:
     return {
         (one.py_func.__module__, one.py_func.__name__): set(one.signatures)
         for one in gc.get_objects()
-        if isinstance(one, registry.CPUDispatcher)
+        # Not isinstance: it would look through weak references to what is gone.
+        if issubclass(type(one), registry.CPUDispatcher)
     }
 
 
