@@ -25,6 +25,11 @@ EVERY: Final = 2
 WINDOW_NS: Final = 20_000_000_000
 """How far back transfers are kept: several iterations of any job that is worth a page."""
 
+RECENT_NS: Final = 3_000_000_000
+LEAST_RECENT: Final = 3
+"""Slow links are looked for in the last seconds alone too, where they hold so many iterations: a
+link that slows down now was fast for most of the window."""
+
 SETTLED_NS: Final = 200_000_000
 """Iterations that ended this long ago are taken as final; later ones may still grow."""
 
@@ -87,6 +92,7 @@ class LiveTraining:
         found = recognise(view.channels, view.transfers, view.counters, view.queue_pairs, end_ns)
         settled_ns = end_ns if view.last else end_ns - SETTLED_NS
         self.jobs, self.collectives = found.jobs, found.collectives
+        self._judge_anew(view, end_ns)
         self._looked_ns = end_ns
         rows = [row for one in found.collectives for row in self._fresh(one, settled_ns)]
         self._told_ns = {
@@ -97,9 +103,37 @@ class LiveTraining:
         schema = schema_of("iterations")
         return pl.DataFrame(rows, schema=schema, orient="row").sort("time_ns")
 
+    def _judge_anew(self, view: TransferView, end_ns: int) -> None:
+        """Take over the slow links of the last seconds, where these say enough.
+
+        A link's verdict rests on its best messages, and those are of before for most of the window.
+        """
+        recent = view.transfers["end_ns"] >= end_ns - RECENT_NS
+        if recent.all():
+            return
+        found = recognise(
+            view.channels, view.transfers[recent], view.counters, view.queue_pairs, end_ns
+        )
+        slow = [
+            one
+            for one in found.collectives
+            if one["straggler"]
+            and one["straggler"]["kind"] == "link"
+            and len(one["iteration_spans"]) >= LEAST_RECENT
+        ]
+        verdicts = {_key(one): one["straggler"] for one in slow}
+        for one in self.collectives:
+            one["straggler"] = verdicts.get(_key(one), one["straggler"])
+        ranks = {tuple(sorted(one["ranks"])) for one in slow}
+        told = {tuple(sorted(job["ranks"])): job["diagnosis"] for job in found.jobs}
+        for job in self.jobs:
+            key = tuple(sorted(job["ranks"]))
+            if key in ranks and told.get(key):
+                job["diagnosis"] = told[key]
+
     def _fresh(self, one: dict[str, Any], settled_ns: int) -> list[tuple[Any, ...]]:
         """Return rows of the iterations of a collective that were not told before."""
-        key = (one["operation"], tuple(sorted(one["ranks"])), _magnitude(one["message_bytes"]))
+        key = _key(one)
         told = self._told_ns.get(key, 0)
         job = _name(one["ranks"])
         straggler = json.dumps(one["straggler"]) if one["straggler"] else ""
@@ -183,6 +217,11 @@ def _name(ranks: list[str]) -> str:
 
 def _in_order(address: str) -> tuple[int, str]:
     return len(address), address
+
+
+def _key(one: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a collective has in common with itself at another look."""
+    return one["operation"], tuple(sorted(one["ranks"])), _magnitude(one["message_bytes"])
 
 
 def _magnitude(size_bytes: int) -> int:
