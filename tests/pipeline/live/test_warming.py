@@ -20,14 +20,21 @@ class WritableFeed(FileFeed):
         return None if batch is None else (batch[0].copy(), batch[1])
 
 
+def is_alive(one: object) -> bool:
+    """Tell whether an object is there: `isinstance` looks through weak references."""
+    try:
+        return one.__class__ is not None
+    except ReferenceError:
+        return False
+
+
 def loaded() -> dict[tuple[str, str], set[object]]:
     """Return the signatures that each kernel has machine code for."""
     registry = pytest.importorskip("numba.core.registry")
     return {
         (one.py_func.__module__, one.py_func.__name__): set(one.signatures)
         for one in gc.get_objects()
-        # Not isinstance: it would look through weak references to what is gone.
-        if issubclass(type(one), registry.CPUDispatcher)
+        if is_alive(one) and isinstance(one, registry.CPUDispatcher)
     }
 
 
