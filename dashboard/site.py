@@ -9,6 +9,7 @@ import polars as pl
 
 from fabricscope.dashboard.data.reading import Reader
 from fabricscope.dashboard.view import View
+from fabricscope.errors import StoreError
 from fabricscope.schemas import schema_of
 from fabricscope.store import Store
 from fabricscope.topology.fabric import Fabric
@@ -60,8 +61,11 @@ class NoStore:
         return pl.DataFrame(schema={name: schema[name] for name in columns or schema})
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
-        """Take nothing: there is no place to keep it."""
-        raise NotImplementedError(f"rows of {table} cannot be kept without a store")
+        """Take nothing: there is no place to keep it. Raises StoreError."""
+        raise StoreError(
+            f"{table} cannot be kept without a store; start the site with --store DIR, the "
+            "directory that a collector fills"
+        )
 
     def __enter__(self) -> "NoStore":
         """Return itself."""

@@ -13,11 +13,11 @@ from fabricscope.dashboard.pages import link_story
 from fabricscope.dashboard.pages.grids import grid, quantity, text
 from fabricscope.dashboard.pages.page import Page
 from fabricscope.dashboard.pages.refresh import due_view
+from fabricscope.dashboard.pages.saving import register_saving
 from fabricscope.dashboard.pages.states import empty_state, panel
 from fabricscope.dashboard.plain_text import neutralise
 from fabricscope.dashboard.site import Site
-from fabricscope.dashboard.spreadsheet import write_csv
-from fabricscope.dashboard.view import View, read_view
+from fabricscope.dashboard.view import View
 
 __all__ = ["PAGE"]
 
@@ -140,15 +140,10 @@ def _register(app: Dash, site: Site) -> None:
             _draw, site, found.without_parameters(), (search or "")[:200], health or "", order or ""
         )
 
-    @app.callback(
-        Output(ids.Links.DOWNLOAD, "data"),
-        Input(ids.Links.SAVE, "n_clicks"),
-        State(ids.VIEW, "data"),
-        prevent_initial_call=True,
-    )
-    def save(_: object, view: dict[str, Any] | None) -> dict[str, Any]:
-        states = site.read(link_states, read_view(view).without_parameters())
-        return {"content": write_csv(states), "filename": "links.csv"}
+    register_saving(
+        app, ids.Links.SAVE, ids.Links.DOWNLOAD, "links.csv",
+        lambda view: site.read(link_states, view),
+    )  # fmt: skip
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("links", "open"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from dash import Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from fabricscope.dashboard import ids
@@ -16,6 +16,7 @@ from fabricscope.dashboard.pages.graphs import graph, placed
 from fabricscope.dashboard.pages.grids import grid, quantity, state, text
 from fabricscope.dashboard.pages.page import Page
 from fabricscope.dashboard.pages.refresh import due_view
+from fabricscope.dashboard.pages.saving import register_saving
 from fabricscope.dashboard.pages.states import empty_state, panel
 from fabricscope.dashboard.pages.tiles import Tile, tiles
 from fabricscope.dashboard.quantities import (
@@ -24,8 +25,7 @@ from fabricscope.dashboard.quantities import (
     format_ratio,
 )
 from fabricscope.dashboard.site import Site
-from fabricscope.dashboard.spreadsheet import write_csv
-from fabricscope.dashboard.view import View, read_view
+from fabricscope.dashboard.view import View
 
 __all__ = ["PAGE"]
 
@@ -142,15 +142,10 @@ def _register(app: Dash, site: Site) -> None:
     def show(tick: dict[str, Any] | None, view: dict[str, Any] | None) -> Sequence[object]:
         return site.share(_draw, site, due_view(view, tick).without_parameters())
 
-    @app.callback(
-        Output(ids.Rdma.DOWNLOAD, "data"),
-        Input(ids.Rdma.SAVE, "n_clicks"),
-        State(ids.VIEW, "data"),
-        prevent_initial_call=True,
-    )
-    def save(_: object, view: dict[str, Any] | None) -> dict[str, Any]:
-        picture = site.read(read_rdma, read_view(view).without_parameters())
-        return {"content": write_csv(picture.queue_pairs), "filename": "queue-pairs.csv"}
+    register_saving(
+        app, ids.Rdma.SAVE, ids.Rdma.DOWNLOAD, "queue-pairs.csv",
+        lambda view: site.read(read_rdma, view).queue_pairs,
+    )  # fmt: skip
 
 
 def _draw(site: Site, view: View) -> Sequence[object]:

@@ -4,6 +4,7 @@ import pytest
 
 from fabricscope.dashboard.site import NoStore, Site, SiteConfig
 from fabricscope.dashboard.view import View, read_view
+from fabricscope.errors import StoreError
 from fabricscope.store import Store
 
 SECOND = 1_000_000_000
@@ -15,7 +16,7 @@ def test_no_store_answers_with_no_rows() -> None:
         frame = store.query("link_samples", 0, 1, columns=["time_ns", "link"])
     assert frame.columns == ["time_ns", "link"]
     assert frame.is_empty()
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(StoreError, match="alerts cannot be kept without a store; start"):
         store.append("alerts", frame)
 
 
