@@ -65,7 +65,7 @@ screenshots: setup
 # As root, on a machine with nothing else to do; TORCH=python names an interpreter with PyTorch.
 LIVE = python ../accuracy/document.py --page live-benchmarks.md
 bench-live: setup
-	@.ci/packages.sh tcpreplay tcpdump wireshark-common iproute2
+	@.ci/packages.sh tcpreplay tcpdump wireshark-common iproute2 ethtool
 	@set -o pipefail; cd benchmarks/live && PATH=$(CURDIR)/$(BIN):$$PATH && \
 		python ring.py --frames small | $(LIVE) ring-small && \
 		python ring.py --frames large | $(LIVE) ring-large && \

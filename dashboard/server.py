@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(app: Dash, address: Address) -> None:
-    """Serve until interrupted. Raises ConfigError when the address cannot be had."""
+def serve(app: Dash, address: Address, announce: Callable[[], None]) -> None:
+    """Serve until interrupted; `announce` is called once the address is had.
+
+    Raises ConfigError when the address cannot be had.
+    """
     config = uvicorn.Config(
         app.server,
         host=address.host,
@@ -56,6 +60,7 @@ def serve(app: Dash, address: Address) -> None:
         timeout_graceful_shutdown=2,
     )
     with _listen(address) as listener:
+        announce()
         uvicorn.Server(config).run(sockets=[listener])
 
 

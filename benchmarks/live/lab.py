@@ -1,5 +1,6 @@
 """Two network namespaces and a wire between them, a sender, and who watches the other end."""
 
+import math
 import os
 import re
 import subprocess
@@ -128,10 +129,13 @@ class Collector:
         return Account(*total, levels=taps["level"].to_list(), sampling=sampling)
 
 
-def send_in_batches(wire: Wire, capture: Path, seconds: float) -> tuple[int, float]:
-    """Send with many frames a system call; return packets sent and seconds taken."""
+def send_in_batches(
+    wire: Wire, capture: Path, seconds: float, rate: float = math.inf
+) -> tuple[int, float]:
+    """Send at most `rate` packets/s, many with a system call; return packets and seconds taken."""
+    _run(*within(wire.far_space, "ethtool", "-K", wire.far, "tx-udp-segmentation", "off"))
     script = str(Path(__file__).with_name("sender.py"))
-    command = [sys.executable, script, wire.far, str(capture), str(seconds)]
+    command = [sys.executable, script, wire.far, str(capture), str(seconds), str(rate)]
     done = subprocess.run(within(wire.far_space, *command), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -13,6 +13,7 @@ _RECORD: Final = struct.Struct("<IIII")
 _NANOSECOND_MAGIC: Final = 0xA1B23C4D
 _SEND_ONLY, _WRITE_FIRST, _WRITE_MIDDLE, _WRITE_LAST, _ACK = 4, 6, 7, 8, 17
 PAIRS: Final = 64
+IN_FLIGHT: Final = 16
 MESSAGE_PACKETS: Final = 8
 SMALL_BYTES: Final = 64
 LARGE_BYTES: Final = 1_082
@@ -34,11 +35,13 @@ def roce(opcode: int, pair: int, psn: int, size_bytes: int, rest: bytes = b"") -
 
 
 def small_frames(count: int) -> Iterator[bytes]:
-    """Yield SENDs of 4 bytes and their ACKs, 64 bytes each as they lie on the wire."""
-    for number in range(count // 2):
-        pair, psn = number % PAIRS, number // PAIRS
-        yield roce(_SEND_ONLY, pair, psn, SMALL_BYTES)
-        yield roce(_ACK, pair, psn, SMALL_BYTES, struct.pack(">I", 0x1F000000 | psn + 1))
+    """Yield SENDs of 4 bytes, 16 in flight, and their ACKs, 64 bytes each."""
+    for number in range(count // (2 * IN_FLIGHT)):
+        pair, first = number % PAIRS, number // PAIRS * IN_FLIGHT
+        for psn in range(first, first + IN_FLIGHT):
+            yield roce(_SEND_ONLY, pair, psn, SMALL_BYTES)
+        for psn in range(first, first + IN_FLIGHT):
+            yield roce(_ACK, pair, psn, SMALL_BYTES, struct.pack(">I", 0x1F000000 | psn + 1))
 
 
 def large_frames(count: int) -> Iterator[bytes]:

@@ -90,7 +90,8 @@ def draw_timelines(document: Document) -> go.Figure:
 
 def draw_breakdown(document: Document) -> go.Figure:
     """Return what each convergence is made of, as shares, with its length beside the bar."""
-    rows = [row for row in result_rows(document) if row["breakdown_us"]][: 2 * _SCHEMES_LIMIT]
+    changed = [row for row in result_rows(document) if row["breakdown_us"]]
+    rows = [row for row in changed if _total_us(row) > 0][: 2 * _SCHEMES_LIMIT]
     if not rows:
         return empty_figure("No route changed, so there is nothing to break down.")
     labels = [f"{escape_label(row['recovery'])}, {row['role']}" for row in rows]
@@ -98,15 +99,14 @@ def draw_breakdown(document: Document) -> go.Figure:
         height=_MARGIN_PX + _ROW_PX * len(rows), barmode="stack", hovermode="closest",
         legend={"traceorder": "normal"},
     )  # fmt: skip
-    totals = [sum(central(row["breakdown_us"][stage]) or 0.0 for stage in STAGES) for row in rows]
+    totals = [_total_us(row) for row in rows]
     for stage in STAGES:
         values = [central(row["breakdown_us"][stage]) or 0.0 for row in rows]
         if not any(values):
             continue
         figure.add_bar(
             y=labels, orientation="h", name=stage, marker={"color": STAGE_COLORS[stage]},
-            x=[100 * value / total if total else 0.0
-               for value, total in zip(values, totals, strict=True)],
+            x=[100 * value / total for value, total in zip(values, totals, strict=True)],
             customdata=[format_microseconds(value) for value in values],
             hovertemplate=f"%{{y}}: {stage} %{{customdata}}, %{{x:.3~g}} %<extra></extra>",
         )  # fmt: skip
@@ -117,6 +117,10 @@ def draw_breakdown(document: Document) -> go.Figure:
                         tickvals=[0, 25, 50, 75, 100])  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     return figure
+
+
+def _total_us(row: Mapping[str, Any]) -> float:
+    return sum(central(row["breakdown_us"][stage]) or 0.0 for stage in STAGES)
 
 
 def draw_iterations(document: Document) -> go.Figure:

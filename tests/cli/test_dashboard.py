@@ -47,7 +47,9 @@ def test_with_users_it_listens_and_warns_of_passwords_in_the_clear(
 ) -> None:
     UserFile(tmp_path / "fabricscope" / "users").add("ada", "viewer", "correct horse battery")
     served = []
-    monkeypatch.setattr(dashboard, "serve", lambda app, address: served.append(address.url))
+    monkeypatch.setattr(
+        dashboard, "serve", lambda app, address, announce: served.append(address.url)
+    )
     run(DashboardRequest(host="0.0.0.0", port=8099))
     assert served == ["http://0.0.0.0:8099"]
     assert "Passwords travel in the clear" in capsys.readouterr().err

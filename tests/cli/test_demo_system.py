@@ -1,5 +1,6 @@
 """The demo's whole system: three collectors, one store, the site."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -38,6 +39,21 @@ def test_a_wheel_without_captures_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(demo_system, "CHECKOUT", tmp_path)
     with pytest.raises(ConfigError, match="run it in a checkout"):
         demo_system.run(demo_system.DemoRequest())
+
+
+def test_a_second_demo_leaves_the_first_ones_store_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.symlink(ROOT / "pcaps", tmp_path / "pcaps")
+    monkeypatch.setattr(demo_system, "CHECKOUT", tmp_path)
+    kept = tmp_path / "build" / "demo" / "store" / "kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    with (tmp_path / "build" / "demo" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="Another demo runs"):
+            demo_system.run(demo_system.DemoRequest())
+    assert kept.exists()
 
 
 def test_the_system_fills_its_store_and_answers(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ def test_a_port_in_use_is_named() -> None:
     with serving() as address:
         taken = Address(port=int(address.rpartition(":")[2]))
         with pytest.raises(ConfigError, match="choose another --port"):
-            serve(app, taken)
+            serve(app, taken, lambda: pytest.fail("announced"))
 
 
 def test_a_host_that_is_not_ours_is_named() -> None:
     app = create_app(NoStore(), None, SiteConfig())
     with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
-        serve(app, Address("192.0.2.1", 0))
+        serve(app, Address("192.0.2.1", 0), lambda: pytest.fail("announced"))

@@ -47,8 +47,11 @@ def run(request: DashboardRequest) -> None:
         tls=address.certificate is not None,
     )
     app = create_app(store, fabric, config)
-    typer.echo(f"Fabricscope is at {address.url}; Ctrl-C ends it.", err=True)
-    serve(app, address)
+
+    def announce() -> None:
+        typer.echo(f"Fabricscope is at {address.url}; Ctrl-C ends it.", err=True)
+
+    serve(app, address, announce)
 
 
 def _check_address(request: DashboardRequest, has_users: bool) -> Address:

@@ -4,6 +4,7 @@ Three collectors write to one store: a simulated fabric, generated RDMA traffic,
 They run in processes of their own, as collectors of a real fabric do.
 """
 
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -48,11 +49,17 @@ class DemoRequest:
 
 
 def run(request: DemoRequest) -> None:
-    """Serve until interrupted. Raises ConfigError without the shipped captures."""
+    """Serve until interrupted. Raises ConfigError without captures, or where another demo runs."""
+    folder = _find_folder()
+    with _alone(folder):
+        _fill_folder(folder)
+        _serve(request, folder)
+
+
+def _serve(request: DemoRequest, folder: Path) -> None:
     from fabricscope.cli.dashboard import DashboardRequest
     from fabricscope.cli.dashboard import run as serve
 
-    folder = _prepare_folder()
     _announce_compilation()
     if request.duration_s > 0:
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
@@ -73,8 +80,8 @@ def run(request: DemoRequest) -> None:
         )
 
 
-def _prepare_folder() -> Path:
-    """Return the demo's own folder with an empty store and copies of the shipped captures."""
+def _find_folder() -> Path:
+    """Return the demo's own folder, made where it was not."""
     shipped = CHECKOUT / "pcaps"
     if not (shipped / "recorded").is_dir():
         raise ConfigError(
@@ -83,21 +90,49 @@ def _prepare_folder() -> Path:
             "your own."
         )
     build = CHECKOUT / "build"
-    folder = (build if os.access(build if build.exists() else CHECKOUT, os.W_OK) else Path()) / (
-        "demo"
-    )
+    writable = os.access(build if build.exists() else CHECKOUT, os.W_OK)
+    folder = (build if writable else Path()) / "demo"
+    with _written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Turn what hinders writing to the demo's folder into a sentence."""
     try:
-        shutil.rmtree(folder / "store", ignore_errors=True)
-        (folder / "captures").mkdir(parents=True, exist_ok=True)
-        for capture in (*shipped.glob("*.pcap*"), *(shipped / "recorded").glob("*.pcap.gz")):
-            recorded = "recorded-" if capture.parent.name == "recorded" else ""
-            shutil.copyfile(capture, folder / "captures" / f"{recorded}{capture.name}")
+        yield
     except OSError as error:
         raise ConfigError(
             f"The demo needs a folder it may write to, and {folder} is none: {error.strerror}; "
             "run it from another folder."
         ) from error
-    return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second demo out of the folder; its lock ends with this process, however it ends."""
+    with ExitStack() as stack:
+        with _written(folder):
+            lock = stack.enter_context((folder / "lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"Another demo runs in {folder}; end it first, or look at the one that runs."
+            ) from error
+        yield
+
+
+def _fill_folder(folder: Path) -> None:
+    """Empty the store and copy the shipped captures."""
+    shipped = CHECKOUT / "pcaps"
+    with _written(folder):
+        shutil.rmtree(folder / "store", ignore_errors=True)
+        (folder / "captures").mkdir(exist_ok=True)
+        for capture in (*shipped.glob("*.pcap*"), *(shipped / "recorded").glob("*.pcap.gz")):
+            recorded = "recorded-" if capture.parent.name == "recorded" else ""
+            shutil.copyfile(capture, folder / "captures" / f"{recorded}{capture.name}")
 
 
 def _announce_compilation() -> None:

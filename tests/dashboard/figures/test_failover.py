@@ -32,6 +32,12 @@ def test_a_breakdown_is_drawn_in_shares() -> None:
     assert [bar.x[0] for bar in figure.data] == [25.0, 25.0, 50.0]
 
 
+def test_a_breakdown_of_nothing_is_empty_and_has_no_labels_in_the_void() -> None:
+    parts = dict.fromkeys(("detect", "sample", "notify", "install", "switch"))
+    roles = {"remote": {"convergence_us": None, "breakdown_us": parts, "devices": 0}}
+    assert is_empty(failover.draw_breakdown({"results": [{**RESULT, "roles": roles}]}))
+
+
 def load(source: str, target: str, after: float | None) -> dict[str, Any]:
     return {"from": source, "to": target, "before": 0.5, "during": None, "after": after}
 
