@@ -13,6 +13,7 @@ from fabricscope.analyzers.collectives.jobs import Events
 from fabricscope.analyzers.collectives.layout import KIND_CONTROL
 from fabricscope.analyzers.collectives.operations import Collective
 from fabricscope.analyzers.collectives.segments import Segment
+from fabricscope.analyzers.collectives.timing import edge_rows, received_at
 
 SLOW_FACTOR: Final = 0.6
 """A slow link has less than this part of the median rate of the others."""
@@ -31,6 +32,10 @@ TOGETHER: Final = ("ring", "direct", "halving_doubling")
 
 EVEN_FACTOR: Final = 1.5
 
+BEHIND_PART: Final = 0.4
+MAX_FOLLOWED: Final = 256
+"""Iterations in which a TCP sender's pauses are looked at."""
+
 Rates = dict[int, float]
 
 
@@ -45,10 +50,45 @@ def _best(rates: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
     return float(rates[order][min(int(place), rates.size - 1)])
 
 
-def _rates(events: Events, rows: NDArray[np.int64], ends: NDArray[np.int64]) -> Rates:
-    """Return the rate in Gb/s of messages under way, by host at that end (sender or receiver)."""
-    # Repetitions take time that tells nothing of the link.
+def _passed_ns(events: Events, collective: Collective) -> NDArray[np.int64]:
+    """Return when each message had passed; (events,) ns.
+
+    Repetitions take time that tells nothing of the link. Over TCP a message ends where its sender
+    pauses; but a rank of a ring that has received as much as it has sent has something to send.
+    Where it pauses so for most of the time, the pauses are its link's.
+    """
     passed_ns = events.end_ns if events.passed_ns is None else events.passed_ns
+    used = collective.segments[0].matrix > 0
+    if events.rdma or not ((used.sum(axis=0) == 1).all() and (used.sum(axis=1) == 1).all()):
+        return passed_ns
+    again_ns = passed_ns.copy()
+    followers, leaders = used.argmax(axis=1).tolist(), used.argmax(axis=0).tolist()
+    for rank, (follower, leader) in enumerate(zip(followers, leaders, strict=True)):
+        behind_ns = total_ns = 0
+        paused = [np.zeros(0, np.int64)]
+        until = [np.zeros(0, np.int64)]
+        for segment in collective.segments[-MAX_FOLLOWED:]:
+            sent = edge_rows(events, segment, rank, follower)
+            heard = edge_rows(events, segment, leader, rank)
+            pauses = events.start_ns[sent[1:]] - passed_ns[sent[:-1]]
+            level = received_at(events, heard, passed_ns[sent[:-1]])
+            behind = (pauses > 0) & (level >= np.cumsum(events.bytes[sent[:-1]]))
+            paused.append(sent[:-1][behind])
+            until.append(events.start_ns[sent[1:]][behind])
+            behind_ns += int(pauses[behind].sum())
+            total_ns += segment.end_ns - segment.start_ns
+        if behind_ns > BEHIND_PART * total_ns:
+            again_ns[np.concatenate(paused)] = np.concatenate(until)
+    return again_ns
+
+
+def _rates(
+    events: Events,
+    passed_ns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    ends: NDArray[np.int64],
+) -> Rates:
+    """Return the rate in Gb/s of messages under way, by host at that end (sender or receiver)."""
     rows = rows[passed_ns[rows] > events.start_ns[rows]]
     # Of the channels of a host those under way at once share its link: take their union.
     rates: Rates = {}
@@ -122,7 +162,8 @@ def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
     """Return the host and direction whose messages crawl, None when none do."""
     rows = np.concatenate([segment.rows for segment in collective.segments])
     rows = rows[(events.kind[rows] < KIND_CONTROL)]
-    sent = _rates(events, rows, events.src)
+    passed_ns = _passed_ns(events, collective)
+    sent = _rates(events, passed_ns, rows, events.src)
     if len(sent) < 2:
         sent, sure = _train_rates(events, collective)
         senders = {host: found for host, found in _slow(sent, SLOW_FACTOR).items() if host in sure}
@@ -133,7 +174,9 @@ def slow_link(events: Events, collective: Collective) -> dict[str, Any] | None:
     branches = int(used.sum(axis=1).max()) if collective.algorithm == "tree" else 1
     # Several senders at once are faster than one.
     most = float(np.median(list(sent.values()) or [0.0]))
-    received = {host: min(r, most) for host, r in _rates(events, rows, events.dst).items()}
+    received = {
+        host: min(r, most) for host, r in _rates(events, passed_ns, rows, events.dst).items()
+    }
     receivers = _slow(received, SLOW_FACTOR / branches)
     heard = {host: set(np.flatnonzero(used[:, host]).tolist()) for host in receivers}
     # What is slow at a receiver because its senders are is theirs; where several that send to it

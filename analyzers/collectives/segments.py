@@ -6,7 +6,7 @@ belong together.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,10 @@ from fabricscope.analyzers.collectives.patterns import TOLERANCE, Pattern, patte
 
 MAX_CANDIDATES: Final = 8
 MAX_JOINED: Final = 64
+MAX_SKIPPED: Final = 8
+"""Silences inside the rest of an operation that began before the capture did."""
+
+LEAST_AFTER: Final = 4
 MAX_ATOMS: Final = 20_000
 MAX_CELLS: Final = 20_000_000
 """Numbers in the matrices of all atoms: with many hosts there are fewer atoms."""
@@ -81,8 +85,12 @@ def segments_at(
     gaps: NDArray[np.int64],
     threshold_ns: float,
     known: Known,
+    skipped: int = 0,
 ) -> list[Segment]:
-    """Return the operations when silences longer than `threshold_ns` may separate them."""
+    """Return the operations when silences longer than `threshold_ns` may separate them.
+
+    skipped: how many of the first parts are the rest of an operation that the capture cut off.
+    """
     bounds = np.concatenate(([0], rows[gaps > threshold_ns], [len(events.kind)]))
     most = min(MAX_ATOMS, max(MAX_CELLS // len(events.ranks) ** 2, 2))
     if len(bounds) > most:
@@ -93,7 +101,7 @@ def segments_at(
     at = 0
     while at < len(matrices):
         stop, total, pattern = at + 1, matrices[at], None
-        if total.any():
+        if total.any() and at >= skipped:
             stop, total, pattern = _join(
                 matrices, at, int(complete[at]), bounds, events.slack_bytes, known
             )
@@ -177,12 +185,35 @@ def cluster(segments: list[Segment], slack_bytes: float) -> list[list[Segment]]:
 def _score(segments: list[Segment], all_bytes: float, slack_bytes: float) -> tuple[float, float]:
     """Return which part of the bytes is explained, and how much must be told to explain it.
 
-    Ten iterations of one collective are told by one of them.
+    Ten iterations of one collective are told by one of them. So is the part of one that lies
+    before the capture's start or after its end.
     """
     groups = cluster(segments, slack_bytes)
     explained = sum(float(segment.matrix.sum()) for group in groups for segment in group)
+    explained += _explained_as_part(segments, slack_bytes)
+    explained += _explained_as_part(segments[::-1], slack_bytes)
     told = sum(float(group[0].matrix.sum()) for group in groups)
     return explained / max(all_bytes, 1.0), told / max(all_bytes, 1.0)
+
+
+def _starts_oddly(segments: list[Segment], slack_bytes: float) -> bool:
+    """Tell whether what the capture begins with never comes again."""
+    if len(segments) < LEAST_AFTER:
+        return False
+    return not any(same_kind(segments[0], other, slack_bytes) for other in segments[1:])
+
+
+def _explained_as_part(segments: list[Segment], slack_bytes: float) -> float:
+    """Return the bytes before the first operation if they are the rest of one like it, else 0."""
+    rest = list(takewhile(lambda segment: segment.pattern is None, segments))
+    if not rest or len(rest) == len(segments):
+        return 0.0
+    matrix = np.sum([segment.matrix for segment in rest], axis=0)
+    if (matrix > (1 + TOLERANCE) * segments[len(rest)].matrix).any():
+        return 0.0
+    if len(rest) > 1 and complete_pattern(matrix, slack_bytes) is not None:
+        return 0.0
+    return float(matrix.sum())
 
 
 def cut(events: Events, rtt_ns: float) -> list[Segment]:
@@ -191,10 +222,14 @@ def cut(events: Events, rtt_ns: float) -> list[Segment]:
     total = float(events.matrix(0, len(events.kind)).sum())
     floor_ns = max(RTT_FACTOR * rtt_ns, RDMA_FLOOR_NS if events.rdma else TCP_FLOOR_NS)
     known: Known = {}
-    tried = [
-        segments_at(events, rows, gaps, threshold, known)
-        for threshold in thresholds(gaps, floor_ns)
-    ]
+    limits = thresholds(gaps, floor_ns)
+    tried = [segments_at(events, rows, gaps, threshold, known) for threshold in limits]
+    for threshold, segments in zip(limits, tuple(tried), strict=True):
+        if _starts_oddly(segments, events.slack_bytes):
+            for skipped in range(1, MAX_SKIPPED + 1):
+                again = segments_at(events, rows, gaps, threshold, known, skipped)
+                if _explained_as_part(again, events.slack_bytes):
+                    tried.append(again)
     scores = [_score(segments, total, events.slack_bytes) for segments in tried]
     most = max(explained for explained, _ in scores)
     best, least = tried[-1], float("inf")

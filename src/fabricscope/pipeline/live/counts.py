@@ -59,8 +59,8 @@ class SecondCounts:
     """One process's counts of the interval from start_ns to end_ns.
 
     taps and traffic are by the tap's name; neighbours: tap, system and port as LLDP tells them;
-    rdma, applications and flows are rows of their tables; transfers: None in seconds without a look
-    at training jobs. left_out: by what bound.
+    rdma, applications and flows are rows of their tables; transfers: None where nobody sees
+    packets. left_out: by what bound.
     """
 
     start_ns: int

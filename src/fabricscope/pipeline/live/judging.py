@@ -1,7 +1,8 @@
 """From a second's counts to its samples: rates, scores and jobs, of all processes together."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Final
 
 import polars as pl
 
@@ -14,12 +15,18 @@ from fabricscope.pipeline.live.transfers import TransferView
 
 __all__ = ["SecondJudge"]
 
+PATIENCE_S: Final = 0.25
+FEW_BYTES: Final = 100_000_000
+"""With fewer bytes in a second the ring has room for packets that wait for a look as long as this,
+so that its rows come with its own second."""
+
 
 class SecondJudge:
     """Makes the rows of each second; remembers what is usual and which iterations were told.
 
-    aside: look at training jobs in a thread beside, so that packets need not wait for it; a look is
-    left out while one is under way, and its rows come with the second in which it ends.
+    aside: look at training jobs in a thread beside, so that packets need not wait for it; its rows
+    come with the second in which it ends. While one is under way, and for as long again, no other
+    begins.
     """
 
     def __init__(self, collector: str, naming: Naming, *, aside: bool = False) -> None:
@@ -39,7 +46,9 @@ class SecondJudge:
         self.level, self.sampling = counts.level, counts.sampling
         self.left_out = counts.left_out
         self._naming.learn(counts.neighbours)
-        iterations, jobs = self._training(counts.transfers, counts.end_ns)
+        seen_bytes = sum(tap.bytes for tap in counts.taps.values())
+        patience_s = PATIENCE_S if seen_bytes < FEW_BYTES else 0.0
+        iterations, jobs = self._training(counts.transfers, counts.end_ns, patience_s)
         slow = self.training.slow_links(counts.end_ns)
         tables = {
             "tap_samples": tap_samples(
@@ -55,23 +64,30 @@ class SecondJudge:
         return {name: frame for name, frame in tables.items() if not frame.is_empty()}
 
     def _training(
-        self, view: TransferView | None, end_ns: int
+        self, view: TransferView | None, end_ns: int, patience_s: float
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return iterations and jobs that a look found, none where there was no look."""
         found: list[tuple[pl.DataFrame, pl.DataFrame]] = []
         last = view is not None and view.last
         if self._look is not None and (last or self._look[0].done()):
-            look, looked_ns = self._look
-            self._look = None
-            found.append((look.result(), self.training.job_samples(looked_ns)))
+            found.append(self._result_of(*self._look))
         if view is not None and self._look is None:
             if self._beside is None or last:
                 rows = self.training.look(view, end_ns)
                 found.append((rows, self.training.job_samples(end_ns)))
-            else:
+            elif time.monotonic() >= self.training.rest_until_s:
                 self._look = self._beside.submit(self.training.look, view, end_ns), end_ns
+                wait([self._look[0]], timeout=patience_s)
+                if self._look[0].done():
+                    found.append(self._result_of(*self._look))
         iterations = [rows for rows, _ in found if not rows.is_empty()]
         return (
             pl.concat(iterations) if iterations else pl.DataFrame(),
             found[-1][1] if found else pl.DataFrame(),
         )
+
+    def _result_of(
+        self, look: Future[pl.DataFrame], looked_ns: int
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        self._look = None
+        return look.result(), self.training.job_samples(looked_ns)

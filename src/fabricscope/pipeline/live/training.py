@@ -1,4 +1,4 @@
-"""Training jobs while they run: every few seconds the last transfers are recognised anew.
+"""Training jobs while they run: every second the last transfers are recognised anew.
 
 `TransferWindow` keeps the transfers that one process saw; `LiveTraining` recognises jobs in those
 of all processes of a collector.
@@ -6,6 +6,7 @@ of all processes of a collector.
 
 import json
 import math
+import time
 from typing import Any, Final
 
 import numpy as np
@@ -17,18 +18,15 @@ from fabricscope.analyzers.collectives.recognition import recognise
 from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.pipeline.live.transfers import TransferView, view_of
 from fabricscope.records import Packets
-from fabricscope.schemas import SECOND_NS, schema_of
-
-EVERY: Final = 2
-"""Seconds between two looks: a job shows within 5 s of its second iteration."""
+from fabricscope.schemas import schema_of
 
 WINDOW_NS: Final = 20_000_000_000
 """How far back transfers are kept: several iterations of any job that is worth a page."""
 
-RECENT_NS: Final = 3_000_000_000
-LEAST_RECENT: Final = 3
-"""Slow links are looked for in the last seconds alone too, where they hold so many iterations: a
-link that slows down now was fast for most of the window."""
+RECENT_NS: Final = (1_500_000_000, 3_000_000_000)
+LEAST_RECENT: Final = 4
+"""Slow links are looked for in the last seconds alone too, in the shorter time that holds so many
+iterations: a link that slows down now was fast for most of the window."""
 
 SETTLED_NS: Final = 200_000_000
 """Iterations that ended this long ago are taken as final; later ones may still grow."""
@@ -58,15 +56,8 @@ class TransferWindow:
         """Forget the channels of flows that ended."""
         self._analyzer.flow_closed(slots)
 
-    def view(
-        self, queue_pairs: QueuePairTable, end_ns: int, *, last: bool = False
-    ) -> TransferView | None:
-        """Return what the window holds, None in seconds that nobody looks at.
-
-        last: nothing will follow, so that what seems to go on has ended.
-        """
-        if end_ns // SECOND_NS % EVERY and not last:
-            return None
+    def view(self, queue_pairs: QueuePairTable, end_ns: int, *, last: bool = False) -> TransferView:
+        """Return what the window holds; last: nothing follows, so what seems to go on has ended."""
         self._analyzer.forget_before(end_ns - WINDOW_NS)
         return view_of(self._analyzer, queue_pairs, last=last)
 
@@ -84,11 +75,20 @@ class LiveTraining:
         self._collector = collector
         self._looked_ns = -1
         self._told_ns: dict[tuple[Any, ...], int] = {}
+        self.rest_until_s = 0.0
+        """When, by the monotonic clock, looking has not taken more than half of the time."""
         self.jobs: list[dict[str, Any]] = []
         self.collectives: list[dict[str, Any]] = []
 
     def look(self, view: TransferView, end_ns: int) -> pl.DataFrame:
         """Return iterations that ended since the last look, as rows of `iterations`."""
+        began_s = time.monotonic()
+        rows = self._look(view, end_ns)
+        ended_s = time.monotonic()
+        self.rest_until_s = ended_s + (ended_s - began_s)
+        return rows
+
+    def _look(self, view: TransferView, end_ns: int) -> pl.DataFrame:
         found = recognise(view.channels, view.transfers, view.counters, view.queue_pairs, end_ns)
         settled_ns = end_ns if view.last else end_ns - SETTLED_NS
         self.jobs, self.collectives = found.jobs, found.collectives
@@ -108,27 +108,34 @@ class LiveTraining:
 
         A link's verdict rests on its best messages, and those are of before for most of the window.
         """
-        recent = view.transfers["end_ns"] >= end_ns - RECENT_NS
+        shortest, longest = RECENT_NS
+        begins = [
+            [begin for begin, _ in one["iteration_spans"][: 1 - LEAST_RECENT]]
+            for one in self.collectives
+        ]
+        enough = [
+            max((begin for begin in own if begin <= end_ns - shortest), default=0) for own in begins
+        ]
+        since_ns = max(min(enough, default=0), end_ns - longest)
+        recent = view.transfers["start_ns"] >= since_ns
         if recent.all():
             return
         found = recognise(
             view.channels, view.transfers[recent], view.counters, view.queue_pairs, end_ns
         )
-        slow = [
-            one
+        slow = {
+            tuple(sorted(one["ranks"])): one["straggler"]
             for one in found.collectives
             if one["straggler"]
             and one["straggler"]["kind"] == "link"
             and len(one["iteration_spans"]) >= LEAST_RECENT
-        ]
-        verdicts = {_key(one): one["straggler"] for one in slow}
+        }
         for one in self.collectives:
-            one["straggler"] = verdicts.get(_key(one), one["straggler"])
-        ranks = {tuple(sorted(one["ranks"])) for one in slow}
+            one["straggler"] = slow.get(tuple(sorted(one["ranks"])), one["straggler"])
         told = {tuple(sorted(job["ranks"])): job["diagnosis"] for job in found.jobs}
         for job in self.jobs:
             key = tuple(sorted(job["ranks"]))
-            if key in ranks and told.get(key):
+            if key in slow and told.get(key):
                 job["diagnosis"] = told[key]
 
     def _fresh(self, one: dict[str, Any], settled_ns: int) -> list[tuple[Any, ...]]:
