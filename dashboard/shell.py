@@ -32,6 +32,7 @@ _UNEXPECTED: Final = (
 _SHORTCUTS: Final = (
     ("Space", "pause or go on"),
     ("1 ... 8", "time range, from the last minute to the last 30 days"),
+    ("t", "choose from and to"),
     ("d", "dark or light"),
     ("/", "search the table of the page"),
     ("?", "this list"),
@@ -55,6 +56,7 @@ def lay_out() -> Component:
             _navigation(),
             html.Div([_head(), _strip(), _main()], className="body"),
             _help(),
+            _period(),
         ],
         className="site",
     )
@@ -62,6 +64,10 @@ def lay_out() -> Component:
 
 def _labelled(text: str) -> dict[str, Any]:
     return {"aria-label": text}
+
+
+def _data(**values: str) -> dict[str, Any]:
+    return {f"data-{name}": value for name, value in values.items()}
 
 
 def _navigation() -> Component:
@@ -90,7 +96,7 @@ def _head() -> Component:
     return html.Header(
         [
             html.Div(id=ids.STALE, className="badge waiting", role="status", children="Connecting"),
-            html.Div(id=ids.SPAN, className="span"),
+            html.Button(id=ids.SPAN, className="span", title="Choose from and to (t)"),
             dcc.Dropdown(
                 id=ids.COLLECTOR,
                 options=[{"label": "All collectors", "value": "*"}],
@@ -144,6 +150,29 @@ def _help() -> Component:
             html.Button("Close", className="button", id=ids.HELP_CLOSE),
         ],
         id=ids.HELP,
+    )
+
+
+def _period() -> Component:
+    """Return the choice of a stretch of time; the browser adds its own fields for times."""
+    fields = [
+        html.Label([html.Span(text), html.Span(className="field", **_data(name=name))])
+        for text, name in (("From", "from"), ("To", "to"))
+    ]
+    return html.Dialog(
+        [
+            html.H2("From, to (UTC)"),
+            html.Div(fields, className="period"),
+            html.P(id=ids.PERIOD_SAID, className="problem", role="alert"),
+            html.Div(
+                [
+                    html.Button("Show", className="button primary", id=ids.PERIOD_SHOW),
+                    html.Button("Close", className="button", id=ids.PERIOD_CLOSE),
+                ],
+                className="row",
+            ),
+        ],
+        id=ids.PERIOD,
     )
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
+from fabricscope import store as store_module
 from fabricscope.errors import StoreError
 from fabricscope.recorder import Recorder, Retention
 from fabricscope.schemas import declared
@@ -113,6 +114,65 @@ def test_each_collector_folds_its_own(tmp_path: Path) -> None:
     folded = store.query("tap_samples", 0, 240 * SECOND_NS, max_points=10)
     sums = dict(folded.group_by("collector").agg(pl.col("packets").sum()).iter_rows())
     assert sums == {"one": sum(range(240)), "two": sum(range(240))}
+
+
+def test_more_rows_than_an_answer_may_have_are_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of 2,000 links in steps of 10 s is more than a query returns."""
+    monkeypatch.setattr(store_module, "MAX_ROWS", 1_000)
+    store = DeltaStore(tmp_path)
+    recorder = Recorder(store, "one")
+    for start in range(0, 1_000, 100):
+        recorder.append("tap_samples", samples(start, 100, 20))
+        recorder.flush()
+        recorder.upkeep()
+    span = store.span("tap_samples.10s")
+    assert span is not None
+    assert span[1] >= 980 * SECOND_NS
+    assert store.last("tap_samples.10s", pl.col("collector") == "one") == span[1]
+    assert store.last("tap_samples.10s", pl.col("collector") == "two") is None
+
+
+def test_files_that_have_their_rows_are_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_FILE_ROWS", 3_000)
+    store = DeltaStore(tmp_path)
+    for start in range(0, 4_000, 1_000):
+        store.append("tap_samples", samples(start, 1_000))
+    store.compact("tap_samples")
+    before = store.files("tap_samples")
+    assert before is not None
+    for start in range(4_000, 4_100, 10):
+        store.append("tap_samples", samples(start, 10))
+    store.compact("tap_samples")
+    after = store.files("tap_samples")
+    assert after is not None
+    kept = set(before["path"]) & set(after["path"])
+    assert len(kept) >= before.height - 1 >= 2
+    assert after.height <= before.height + 1
+
+
+def test_an_upkeep_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(DeltaStore(tmp_path), "one", upkeep_s=0.01, flush_s=0.01)
+    recorder.append("tap_samples", samples(0, 10))
+    failed = threading.Event()
+
+    def refuse(place: str) -> None:
+        failed.set()
+        raise StoreError(f"{place} cannot be joined")
+
+    monkeypatch.setattr(recorder.store, "compact", refuse)
+    recorder.start()
+    for start in range(10, 10_000, 10):
+        recorder.append("tap_samples", samples(start, 10))
+        if failed.wait(0.05):
+            break
+    while not recorder.problem:
+        assert failed.wait(30)
+    recorder.stop()
+    assert recorder.problem == "the store's upkeep stopped: tap_samples cannot be joined"
 
 
 def test_old_rows_go_and_folded_ones_stay_longer(tmp_path: Path) -> None:

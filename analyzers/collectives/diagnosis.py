@@ -21,6 +21,9 @@ MIN_LATE_PART: Final = 0.05
 MIN_LATE_PART_TCP: Final = 0.25
 """Over TCP, where nobody says since when a rank computes, ranks differ by more."""
 
+MIN_LATE_OF_STEP: Final = 0.005
+"""What costs less of the time from one iteration to the next holds nobody back."""
+
 MIN_LATE_NS: Final = 20_000
 MIN_LATE_SHARE: Final = 0.3
 """It is late in at least this part of the iterations, and in two if there are several."""
@@ -159,7 +162,8 @@ def late_rank(
     least = np.zeros(len(late)) if events.rdma else np.nanmin(late, axis=1)
     noise = float(np.median(np.abs(order[:, -2] - least)))
     without = float(np.median(np.maximum(lengths - margin, 1.0)))
-    is_late = (margin > MIN_LATE_NS) & (margin > part * without)
+    step_ns = float(np.median(np.diff(spans[:, 0]))) if len(spans) > 1 else 0.0
+    is_late = (margin > max(MIN_LATE_NS, MIN_LATE_OF_STEP * step_ns)) & (margin > part * without)
     is_late &= margin > NOISE_FACTOR * min(noise, without)
     is_late &= ~_paused(spans, margin, pauses_ns)
     if not is_late.any():

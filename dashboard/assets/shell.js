@@ -193,10 +193,45 @@
     else dialog.showModal();
   }
 
+  // A stretch of time by its ends, in UTC as all times here.
+  function periodField(name) {
+    const place = document.querySelector(`#period [data-name=${name}]`);
+    if (!place.firstChild) {
+      const field = document.createElement("input");
+      field.type = "datetime-local";
+      field.step = "1";
+      place.append(field);
+    }
+    return place.firstChild;
+  }
+
+  function openPeriod() {
+    const query = new URLSearchParams(window.location.search);
+    const to = Number(query.get("to")) || Date.now();
+    const from = Number(query.get("from")) || to - 300000;
+    periodField("from").value = new Date(from).toISOString().slice(0, 19);
+    periodField("to").value = new Date(to).toISOString().slice(0, 19);
+    document.getElementById("period-said").textContent = "";
+    document.getElementById("period").showModal();
+  }
+
+  function showPeriod() {
+    const [from, to] = ["from", "to"].map((name) => Date.parse(`${periodField(name).value}Z`));
+    if (from < to) {
+      window.dash_clientside.set_props("zoom", { data: { from, to } });
+      document.getElementById("period").close();
+    } else {
+      document.getElementById("period-said").textContent = "From has to be a time before To.";
+    }
+  }
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest && event.target.closest("button");
     if (!button) return;
     if (button.id === "theme-button") toggleTheme();
+    if (button.id === "span") openPeriod();
+    if (button.id === "period-show") showPeriod();
+    if (button.id === "period-close") document.getElementById("period").close();
     if (button.id === "log-out") {
       fetch("/logout", { method: "POST", headers: { "X-CSRFToken": csrfToken() } })
         .then(() => window.location.assign("/login"));
@@ -218,7 +253,8 @@
       const link = [...document.querySelectorAll(".nav-link")].find(
         (one) => one.title.endsWith(`(g ${event.key})`));
       if (link) link.click();
-    } else if (event.key === "d") toggleTheme();
+    } else if (event.key === "t") openPeriod();
+    else if (event.key === "d") toggleTheme();
     else if (event.key === "/") {
       const search = document.querySelector("main input[type=search], main input[type=text]");
       if (search) { event.preventDefault(); search.focus(); }

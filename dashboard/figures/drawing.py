@@ -67,6 +67,14 @@ def escape_label(text: object) -> str:
     return html.escape(neutralise(text, 120), quote=False)
 
 
+def count_ticks(counts: ArrayLike, limit: int) -> dict[str, Any]:
+    """Return the ticks of an axis of counts, `limit` at most and none between two whole numbers."""
+    largest = float(np.nanmax(np.asarray(counts, np.float64), initial=0.0))
+    if largest <= limit:
+        return {"dtick": 1, "tickformat": "d"}
+    return {"nticks": limit, "tickformat": "~s"}
+
+
 def decimate(
     x: ArrayLike, y: ArrayLike, limit: int = POINTS_LIMIT
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

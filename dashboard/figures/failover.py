@@ -169,7 +169,9 @@ def draw_iterations(document: Document) -> go.Figure:
             ticktext=[format_duration(tick) for tick in ticks], title_text="Duration (log scale)",
         )  # fmt: skip
     else:
-        figure.update_yaxes(title_text="Duration (s)", rangemode="tozero")
+        figure.update_yaxes(
+            title_text="Duration", rangemode="tozero", tickformat="~s", ticksuffix="s"
+        )
     return figure
 
 

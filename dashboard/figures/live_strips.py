@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from fabricscope.dashboard.figures.drawing import (
+    count_ticks,
     decimate,
     empty_figure,
     escape_label,
@@ -19,7 +20,7 @@ from fabricscope.dashboard.quantities import DECIMAL_PREFIXES, format_duration, 
 
 __all__ = ["Strip", "as_times", "draw_rates", "draw_strips", "time_axis"]
 
-STRIP_PX: Final = 84
+STRIP_PX: Final = 96
 RATES_PX: Final = 280
 
 
@@ -70,8 +71,9 @@ def draw_strips(
             hovertemplate=f"%{{y:,.0f}} {strip.noun}<extra></extra>", row=row, col=1,
         )  # fmt: skip
         figure.update_yaxes(
-            title_text=strip.title, rangemode="tozero", nticks=3, tickformat="~s", row=row, col=1
-        )
+            title={"text": strip.title, "font": {"size": 11}}, rangemode="tozero",
+            **count_ticks(strip.counts, 3), row=row, col=1,
+        )  # fmt: skip
         time_axis(figure, start_ns, end_ns, row=row, col=1)
     missing = ", ".join(strip.noun for strip in strips if strip not in seen)
     note = f"; none: {missing}" if missing else ""

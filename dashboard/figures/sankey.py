@@ -14,6 +14,9 @@ __all__ = ["draw_sankey"]
 HOSTS: Final = 12
 APPLICATIONS: Final = 10
 BEHAVIOURS: Final = 8
+SMALLEST_PART: Final = 0.01
+"""Of all bytes: names of smaller ones would lie upon each other."""
+
 _UNCLEAR: Final = "unclear"
 _FADED: Final = "66"
 """Opacity of links, as two more digits of a colour."""
@@ -63,9 +66,13 @@ def _choose(rows: Sequence[Mapping[str, Any]], key: str, limit: int, kind: str) 
         name = str(row[key] or _UNCLEAR)
         sizes[name] = sizes.get(name, 0) + int(row["bytes"])
     order = sorted(sizes, key=lambda name: (-sizes[name], name))
-    rest = len(order) - limit
+    least = SMALLEST_PART * sum(sizes.values())
+    shown = sum(sizes[name] >= least for name in order[:limit])
+    rest = len(order) - shown
+    # One that is small has no less room under its own name.
+    shown += rest == 1
     return {
-        name: name.replace("_", " ") if number < limit else f"{rest:,} other {kind}"
+        name: name.replace("_", " ") if number < shown else f"{rest:,} other {kind}"
         for number, name in enumerate(order)
     }
 

@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from fabricscope.dashboard.figures.drawing import (
     HEIGHT_PX,
+    count_ticks,
     decimate,
     empty_figure,
     has_values,
@@ -100,8 +101,9 @@ def draw_events(timeline: Mapping[str, Any]) -> go.Figure:
             col=1,
         )
         figure.update_yaxes(
-            title_text=label, rangemode="tozero", nticks=4, tickformat="~s", row=row, col=1
-        )
+            title={"text": label, "font": {"size": 11}}, rangemode="tozero",
+            **count_ticks(timeline[name], 4), row=row, col=1,
+        )  # fmt: skip
     missing = ", ".join(EVENTS[name][1] for name in known if name not in seen)
     bin_text = format_duration(timeline["bin_ns"] / 1e9)
     note = f"; none: {missing}" if missing else ""

@@ -77,7 +77,8 @@ def _layout(site: Site, view: View) -> Component:
         [
             html.Div(id=ids.Alerts.TILES, className="tiles"),
             panel(
-                "Open alerts", controls, grid(ids.Alerts.OPEN, _OPEN, row_id="id", height_px=230),
+                "Open alerts", controls, grid(ids.Alerts.OPEN, _OPEN, row_id="id",
+                height_px=230, without="Nothing is firing."),
                 note="click a row, then acknowledge or silence it",
             ),
             panel("Over time", graph(ids.time_graph(ids.Alerts.TIMELINE), 240)),
@@ -89,7 +90,8 @@ def _layout(site: Site, view: View) -> Component:
                         "Silences",
                         html.Div(html.Button("End it", id=ids.Alerts.END_SILENCE,
                                              className="button"), className="row panel-tools"),
-                        grid(ids.Alerts.SILENCES, _SILENCES, row_id="id"),
+                        grid(ids.Alerts.SILENCES, _SILENCES, row_id="id",
+                             without="Nothing is silenced."),
                     ),
                 ],
                 className="history-grid",

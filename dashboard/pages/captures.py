@@ -61,6 +61,7 @@ def _layout(site: Site, view: View) -> Component:
                 ),
                 *([] if captures else [_no_captures(site)]),
                 grid(ids.Captures.LIST, _COLUMNS, _list_rows(desk.shelf), row_id="id",
+                     without="No capture yet.",
                      height_px=230 if captures else 90),
                 note=f"click one to open it; uploads up to {limit >> 20:,} MiB",
             ),
@@ -146,7 +147,8 @@ def _packets_panel(view: View) -> Component:
         ),
         html.Div(
             [
-                grid(ids.Captures.PACKETS, PACKET_COLUMNS, row_id="id", height_px=380),
+                grid(ids.Captures.PACKETS, PACKET_COLUMNS, row_id="id", height_px=380,
+                     without="No packet is like that."),
                 dcc.Loading(
                     html.Div(
                         html.P(capture_work.HINT, className="quiet"),

@@ -104,7 +104,7 @@ def _map_panel() -> Component:
                 html.Div(
                     dcc.Slider(id=ids.Failover.WINDOW, min=0, max=3, step=None, value=0,
                                marks=marks, included=False),
-                    className="grow",
+                    className="grow moments",
                 ),
                 dcc.Dropdown(id=ids.Failover.SHOWN_SCHEME, options=[], clearable=False,
                              searchable=False, className="choice", placeholder="Scheme"),

@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import dcc
 
-from fabricscope.dashboard.figures.drawing import CONFIG
+from fabricscope.dashboard.figures.drawing import CONFIG, empty_figure
 
 __all__ = ["graph", "placed"]
 
@@ -14,6 +14,7 @@ def graph(graph_id: Any, height_px: int = 300, **options: Any) -> dcc.Graph:
     """Return an empty chart of a height that does not change; its callback gives the figure."""
     return dcc.Graph(
         id=graph_id,
+        figure=placed(empty_figure("")),
         config=CONFIG,  # type: ignore[arg-type]
         style={"height": f"{height_px}px"},
         **options,

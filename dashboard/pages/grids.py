@@ -54,9 +54,14 @@ def grid(
     *,
     height_px: int = 360,
     row_id: str = "",
+    without: str = "Nothing in this time range.",
     **options: Any,
 ) -> AgGrid:
-    """Return a table. row_id: field that tells rows apart, so that renewing keeps the choice."""
+    """Return a table.
+
+    row_id: field that tells rows apart, so that renewing keeps the choice; without: what to say
+    where there are no rows.
+    """
     given = {"getRowId": f"params.data.{row_id}"} if row_id else {}
     return AgGrid(
         id=grid_id,
@@ -66,6 +71,7 @@ def grid(
                        "wrapHeaderText": True, "autoHeaderHeight": True},
         dashGridOptions={
             "rowHeight": _ROW_PX, "headerHeight": _ROW_PX + 4, "animateRows": False,
+            "localeText": {"noRowsToShow": without},
             "tooltipShowDelay": 400, "enableCellTextSelection": True,
             "rowSelection": {"mode": "singleRow", "checkboxes": False,
                              "enableClickSelection": True},

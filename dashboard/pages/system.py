@@ -159,8 +159,9 @@ def _tiles(taps: pl.DataFrame, kept: StoreView, lag_s: float | None, site: Site)
     dropped, skipped = int(taps["dropped"].sum()), int(taps["skipped"].sum())
     level = int(taps["level"].max() or 0) if taps.height else 0  # type: ignore[arg-type]
     late = lag_s is None or lag_s > 15
+    count = f"{taps.height:,} tap{'s' * (taps.height != 1)}"
     return [
-        Tile("Collectors", format_count(taps["collector"].n_unique()), f"{taps.height:,} taps"),
+        Tile("Collectors", format_count(taps["collector"].n_unique()), count),
         Tile("Packets", f"{float(taps['packets'].sum()):,.0f} /s",
              format_bit_rate(float(taps["bits"].sum()))),
         Tile("Dropped", format_count(dropped), "packets in the last minute",

@@ -74,7 +74,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         """Prepare empty buffers."""
-        self._problem = ""
+        self._problem = self._upkeep_problem = ""
         self._waiting: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._rows = 0
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class Recorder:
     @property
     def problem(self) -> str:
         """Return what keeps rows from their place, in one sentence; empty while nothing does."""
-        return self._problem or self.store.problem
+        return self._problem or self._upkeep_problem or self.store.problem
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Take rows of a declared table in; they are kept from the next flush on."""
@@ -180,7 +180,12 @@ class Recorder:
         now_ns = self.clock()
         if now_ns - self._upkept_ns >= self.upkeep_s * 1e9:
             self._upkept_ns = now_ns
-            self.upkeep()
+            try:
+                self.upkeep()
+            except StoreError as error:
+                self._upkeep_problem = f"the store's upkeep stopped: {error}"
+                raise
+            self._upkeep_problem = ""
 
     def upkeep(self) -> None:
         """Fold complete intervals, forget what is too old, and join small files."""

@@ -40,7 +40,10 @@ __all__ = [
     "schema_of",
 ]
 
-_TARGET_FILE_BYTES: Final = 64 << 20
+_FILE_BYTES: Final = 64 << 20
+_FILE_ROWS: Final = 2_000_000
+"""A file is joined with others until it has either: the newest ones are written again each time,
+and columns that seldom change take less than a byte a row."""
 _ATTEMPTS: Final = 5
 _CONFIGURATION: Final = {"delta.logRetentionDuration": "interval 1 minutes"}
 """Nobody asks for old versions of a table; without this its log grows for a month."""
@@ -157,9 +160,15 @@ class DeltaStore:
         """Return the last `time_ns` of the rows that `where` keeps, None when there are none."""
         span = self.span(place)
         reach_ns = SECOND_NS * 3_600
+        schema = schema_of(place.split(".")[0])
+
+        def look(rows: pl.LazyFrame) -> pl.DataFrame:
+            return rows.select(pl.col("time_ns").max()).collect()
+
         while span is not None:
             start = span[1] - reach_ns
-            newest = self.read(place, start, span[1] + 1, where, ["time_ns"])["time_ns"].max()
+            found = self._look([(place, start, span[1] + 1)], where, schema, look)
+            newest = found["time_ns"].max()
             if newest is not None:
                 return int(newest)  # type: ignore[arg-type]
             if start <= span[0]:
@@ -202,8 +211,11 @@ class DeltaStore:
         if delta is None:
             return 0, 0
         before = len(delta.file_uris())
+        files = pl.DataFrame(delta.get_add_actions(flatten=True))
+        rows, size = int(files["num_records"].sum()), int(files["size_bytes"].sum())
+        target = min(_FILE_BYTES, max(_FILE_ROWS * size // max(rows, 1), 1))
         try:
-            delta.optimize.compact(target_size=_TARGET_FILE_BYTES)
+            delta.optimize.compact(target_size=target)
             # Only files that the log itself gave up: what others are writing is not among them.
             delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
             delta.create_checkpoint()

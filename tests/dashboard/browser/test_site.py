@@ -211,6 +211,22 @@ def test_keys_lead_through_the_site(live_site: str, open_page: Open) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") != before
 
 
+def test_a_stretch_of_time_is_chosen_by_its_ends(live_site: str, open_page: Open) -> None:
+    page = open_page(f"{live_site}/links?from=1750000000000&to=1750000060000")
+    expect(page.locator("#stale")).to_have_text("Looking back", timeout=WAIT_MS)
+    page.keyboard.press("t")
+    ends = page.locator("#period input")
+    expect(ends.first).to_have_value("2025-06-15T15:06:40")
+    ends.last.fill("2025-06-15T15:00:00")
+    page.locator("#period-show").click()
+    expect(page.locator("#period-said")).to_contain_text("before To")
+    ends.last.fill("2025-06-15T15:20:00")
+    page.locator("#period-show").click()
+    page.wait_for_url(re.compile("from=1750000000000&to=1750000800000"), timeout=WAIT_MS)
+    expect(page.locator("#period")).not_to_be_visible()
+    expect(page.locator("#span")).to_contain_text("15:20:00 UTC")
+
+
 def test_a_page_outlives_its_server(
     open_page: Open, live_store: DeltaStore, fabric: Fabric
 ) -> None:

@@ -23,6 +23,12 @@ def test_only_kinds_that_occurred_have_a_strip() -> None:
     assert "counts in 1 s" in figure.layout.xaxis.title.text
 
 
+def test_few_events_have_no_tick_between_two() -> None:
+    strips = [Strip("NAK", "NAKs", "#000", [0, 1]), Strip("CNP", "CNPs", "#000", [0, 4_000])]
+    figure = draw_strips(TIMES[:2], strips, SECOND_NS, 0, 3 * SECOND_NS)
+    assert (figure.layout.yaxis.dtick, figure.layout.yaxis2.dtick) == (1, None)
+
+
 def test_without_events_it_says_which_are_meant() -> None:
     figure = draw_strips(TIMES, [Strip("NAK", "NAKs", "#000", [0, 0, 0])], SECOND_NS, 0, 1)
     assert figure.layout.annotations[0].text == "None in this time range: NAKs."

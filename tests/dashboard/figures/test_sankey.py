@@ -26,5 +26,13 @@ def test_many_hosts_are_others_and_names_are_text() -> None:
     assert len(trace.node.label) == 12 + 1 + 1 + 1
 
 
+def test_names_of_small_ones_do_not_lie_upon_each_other() -> None:
+    rows = [row("big", "gloo", "bulk", 100_000)]
+    rows += [row(f"h{number}", "arp", "idle", 1) for number in range(5)]
+    assert list(draw_sankey(rows).data[0].node.label) == [
+        "big", "5 other hosts", "gloo", "arp", "bulk", "idle"
+    ]  # fmt: skip
+
+
 def test_without_bytes_it_says_so() -> None:
     assert "No traffic" in draw_sankey([]).layout.annotations[0].text

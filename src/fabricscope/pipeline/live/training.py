@@ -23,8 +23,8 @@ from fabricscope.schemas import schema_of
 WINDOW_NS: Final = 20_000_000_000
 """How far back transfers are kept: several iterations of any job that is worth a page."""
 
-RECENT_NS: Final = (1_500_000_000, 3_000_000_000)
-LEAST_RECENT: Final = 4
+RECENT_NS: Final = (1_000_000_000, 3_000_000_000)
+LEAST_RECENT: Final = 3
 """Slow links are looked for in the last seconds alone too, in the shorter time that holds so many
 iterations: a link that slows down now was fast for most of the window."""
 
