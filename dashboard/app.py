@@ -1,14 +1,18 @@
 """The live site as a Dash application: `create_app` puts frame, pages and protections together."""
 
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from dash import Dash, no_update, set_props
+from dash import Dash
 from fastapi import FastAPI
 
-from fabricscope.dashboard import ids, shell
+from fabricscope.dashboard import shell
+from fabricscope.dashboard.pages.capture_work import desk_of
+from fabricscope.dashboard.pages.failover_work import bench_of
 from fabricscope.dashboard.pages.registry import PAGES
+from fabricscope.dashboard.problems import TellingDash
 from fabricscope.dashboard.security.guard import Guard, Rules
 from fabricscope.dashboard.security.headers import content_policy
 from fabricscope.dashboard.security.login_page import add_login
@@ -21,6 +25,8 @@ from fabricscope.topology.fabric import Fabric
 __all__ = ["create_app"]
 
 _ASSETS: Final = Path(__file__).parent / "assets"
+_WORKERS: Final = 16
+"""Threads of callbacks, which all browsers share: most wait for the store or for a fabric."""
 
 
 def create_app(store: Store, fabric: Fabric | None, config: SiteConfig) -> Dash:
@@ -29,12 +35,20 @@ def create_app(store: Store, fabric: Fabric | None, config: SiteConfig) -> Dash:
     Users of `config.users` have to log in; where there are none, only this host is answered.
     """
     site = Site(store=store, fabric=fabric, config=config)
-    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app = Dash(
+
+    @asynccontextmanager
+    async def live(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk_of(site).close()
+        bench_of(site).close()
+
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=live)
+    app = TellingDash(
         "fabricscope",
         server=server,  # type: ignore[arg-type]
         backend="fastapi",
         websocket_callbacks=True,
+        websocket_max_workers=_WORKERS,
         assets_folder=str(_ASSETS),
         title="Fabricscope",
         update_title="",
@@ -42,7 +56,6 @@ def create_app(store: Store, fabric: Fabric | None, config: SiteConfig) -> Dash:
         suppress_callback_exceptions=True,
         compress=True,
         enable_mcp=False,
-        on_error=_report,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     app.layout = shell.lay_out()
@@ -69,10 +82,3 @@ def _protect(app: Dash, server: FastAPI, config: SiteConfig) -> None:
     if users is not None and logins is not None:
         add_login(server, users, logins, rules)
     server.add_middleware(Guard, rules=rules)
-
-
-def _report(error: Exception) -> Any:
-    """Say in the strip what a callback met; the page stays as it is."""
-    said = {"text": shell.explain(error), "time_ms": time.time_ns() // 1_000_000}
-    set_props(ids.PROBLEM, {"data": said})
-    return no_update

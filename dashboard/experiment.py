@@ -5,7 +5,9 @@ which an address must not make the server open.
 """
 
 import functools
+import hashlib
 import re
+import shutil
 import tempfile
 import threading
 from collections import OrderedDict
@@ -19,6 +21,7 @@ from fabricscope.topology.builders import PRESETS, build
 from fabricscope.topology.builders.specification import KINDS
 from fabricscope.topology.fabric import Fabric
 from fabricscope.topology.files import read_fabric, write_fabric
+from fabricscope.topology.limits import at_most
 
 __all__ = ["FAILURE_KINDS", "Experiment", "Fabrics", "read_experiment"]
 
@@ -39,7 +42,11 @@ FAILURE_KINDS: Final = {
 FAILURES_LIMIT: Final = 16
 SCHEMES_LIMIT: Final = 8
 REPETITIONS_LIMIT: Final = 100
+LINKS_LIMIT: Final = 20_000
+"""Most links of a fabric that an address or a file describes; presets and the site's own are known
+beforehand. The site makes a fabric itself, while it answers others."""
 _IMPORTS_KEPT: Final = 16
+_FABRICS_KEPT: Final = 2
 _SEPARATOR: Final = ";"
 _TIMEOUTS: Final = range(1, 32)
 
@@ -112,7 +119,6 @@ class Fabrics:
         self._lock = threading.Lock()
         self._imports: OrderedDict[str, Path] = OrderedDict()
         self._folder: Path | None = None
-        self._number = 0
 
     def find(self, name: str) -> tuple[Fabric, str]:
         """Return the fabric called `name`, and how the simulator calls it. Raises FabricError."""
@@ -138,18 +144,22 @@ class Fabrics:
     def bring_in(self, file_name: str, content: bytes) -> str:
         """Keep a fabric file of any format that can be read; return its name. Raises FabricError.
 
-        The oldest beyond _IMPORTS_KEPT are forgotten.
+        The name says the content, so that an address that has it never means another fabric. The
+        oldest beyond _IMPORTS_KEPT are forgotten.
         """
         suffix = re.sub(r"[^A-Za-z0-9.]", "", "".join(Path(file_name).suffixes[-2:]))[:20]
+        digest = hashlib.blake2b(suffix.encode() + b"\n" + content, digest_size=8).hexdigest()
+        name = f"{IMPORTED}{digest}"
         with self._lock:
-            self._number += 1
-            name = f"{IMPORTED}{self._number}"
-            path = self._place() / f"fabric{self._number}{suffix}"
+            if name in self._imports:
+                self._imports.move_to_end(name)
+                return name
+            path = self._place() / f"fabric-{digest}{suffix}"
         path.write_bytes(content)
         try:
             _read(path)
         except FabricError as error:
-            path.unlink()
+            path.unlink(missing_ok=True)
             # The file's place on the server means nothing to whoever sent it.
             shown = Path(file_name).name[:80] or "file"
             raise FabricError(str(error).replace(str(path), shown)) from None
@@ -158,6 +168,14 @@ class Fabrics:
             while len(self._imports) > _IMPORTS_KEPT:
                 self._imports.popitem(last=False)[1].unlink(missing_ok=True)
         return name
+
+    def close(self) -> None:
+        """Delete the files."""
+        with self._lock:
+            folder, self._folder = self._folder, None
+            self._imports.clear()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _place(self) -> Path:
         if self._folder is None:
@@ -174,11 +192,21 @@ class Fabrics:
             return path
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=_FABRICS_KEPT)
 def _build(spec: str) -> Fabric:
-    return build(spec)
+    if spec in PRESETS:
+        return build(spec)
+    with at_most(LINKS_LIMIT):
+        return build(spec)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=_FABRICS_KEPT)
 def _read(path: Path) -> Fabric:
-    return read_fabric(path).fabric
+    with at_most(LINKS_LIMIT):
+        fabric = read_fabric(path).fabric
+    if len(fabric.links) > LINKS_LIMIT:
+        raise FabricError(
+            f"{path}: {len(fabric.links):,} links are more than the {LINKS_LIMIT:,} that the site "
+            "takes; run it with fabricscope simulate"
+        )
+    return fabric

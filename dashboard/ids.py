@@ -209,6 +209,7 @@ class Captures:
     FILTER: Final = "captures-filter"
     PACKETS: Final = "captures-packets"
     DISSECTION: Final = "captures-dissection"
+    DISSECTED: Final = "captures-dissected"
 
 
 class Alerts:

@@ -1,6 +1,7 @@
 """The captures that the site may open: those of the server's folder, and uploaded ones.
 
-A capture has an id that an address can hold; whatever is no id of a listed file opens nothing.
+A capture has an id that an address can hold: its place below the folder. Whatever leads out of it,
+and whatever is no capture by its name, opens nothing.
 """
 
 import os
@@ -10,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from fabricscope.dashboard.plain_text import neutralise
@@ -73,10 +74,32 @@ class Shelf:
         return found[:_LISTED]
 
     def find(self, capture_id: str) -> Capture | None:
-        """Return the capture with this id, None for anything else."""
-        if not capture_id:
+        """Return the capture with this id, None for anything else.
+
+        Only the one file is looked at: pages ask several times a second.
+        """
+        place = PurePosixPath(capture_id)
+        plain = place.as_posix() == capture_id and not place.is_absolute()
+        if not plain or "\0" in capture_id or ".." in place.parts or not place.name:
             return None
-        return next((one for one in self.captures() if one.id == capture_id), None)
+        if self._uploads is not None and capture_id.startswith(_UPLOADED):
+            path = self._uploads.joinpath(*place.parts[1:])
+            if len(place.parts) == 3 and path.suffix != ".part":
+                found = _look(path, capture_id)
+                if found is not None:
+                    return found
+        if self.folder is None or len(place.parts) > _DEPTH + 1:
+            return None
+        return self._find_below(self.folder.resolve(), capture_id)
+
+    def _find_below(self, root: Path, capture_id: str) -> Capture | None:
+        """Return the capture of the folder, if the walk would come by it."""
+        path = root / capture_id
+        try:
+            inside = path.resolve().is_relative_to(root) and path.parent.resolve() == path.parent
+        except OSError:
+            return None
+        return _look(path, capture_id) if inside and _SUFFIX.search(path.name) else None
 
     def _walk(self, folder: Path) -> list[Capture]:
         """Return captures below `folder`; links that lead out of it are passed over."""
@@ -149,8 +172,10 @@ class Shelf:
 
     def close(self) -> None:
         """Delete the uploads."""
-        if self._uploads is not None:
-            shutil.rmtree(self._uploads, ignore_errors=True)
+        with self._lock:
+            uploads, self._uploads = self._uploads, None
+        if uploads is not None:
+            shutil.rmtree(uploads, ignore_errors=True)
 
 
 def _look(path: Path, capture_id: str) -> Capture | None:

@@ -57,10 +57,19 @@ class Task:
 
 
 class Tasks:
-    """Tasks by their key. Safe between threads."""
+    """Tasks by their key. Safe between threads.
 
-    def __init__(self, running: int = RUNNING_LIMIT) -> None:
-        """Run at most so many at a time."""
+    What must not push out or hold up each other, such as reports and single packets, has Tasks of
+    its own.
+    """
+
+    def __init__(
+        self, running: int = RUNNING_LIMIT, kept: int = KEPT, limit_s: float = LIMIT_S
+    ) -> None:
+        """Run at most so many at a time, each for `limit_s`; keep so many results."""
+        self._running = running
+        self._kept = kept
+        self._limit_s = limit_s
         self._slots = threading.Semaphore(running)
         self._lock = threading.Lock()
         self._tasks: OrderedDict[Hashable, Task] = OrderedDict()
@@ -84,7 +93,7 @@ class Tasks:
             if known is not None and known.state != "cancelled":
                 self._tasks.move_to_end(key)
                 return known
-            if sum(task.going for task in self._tasks.values()) >= RUNNING_LIMIT + WAITING_LIMIT:
+            if sum(task.going for task in self._tasks.values()) >= self._running + WAITING_LIMIT:
                 raise ConfigError("The server has enough to do already; try again in a minute.")
             task = self._tasks[key] = Task()
             self._tasks.move_to_end(key)
@@ -101,7 +110,7 @@ class Tasks:
             progress: Callable[[int, int | None], None], cancelled: Callable[[], bool]
         ) -> Any:
             return run_beside(
-                work, arguments, progress, cancelled, limit_s=LIMIT_S, way_out=way_out
+                work, arguments, progress, cancelled, limit_s=self._limit_s, way_out=way_out
             )
 
         return self.begin(key, follow)
@@ -121,7 +130,7 @@ class Tasks:
 
     def _forget(self) -> None:
         ended = [key for key, task in self._tasks.items() if not task.going]
-        for key in ended[: max(0, len(self._tasks) - KEPT)]:
+        for key in ended[: max(0, len(self._tasks) - self._kept)]:
             del self._tasks[key]
 
     def _run(self, task: Task, work: Work) -> None:

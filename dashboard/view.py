@@ -26,7 +26,10 @@ RANGES: Final = {
 }
 DEFAULT_RANGE: Final = "5m"
 _RESERVED: Final = ("range", "from", "to", "collector", "paused")
+_QUERY_LIMIT: Final = 12_000
 _TEXT_LIMIT: Final = 400
+_LIST_LIMITS: Final = {"fail": 4_000}
+"""Lists in an address. A longer one is taken as not given: cut, it would say something else."""
 _PARAMETERS_LIMIT: Final = 32
 
 
@@ -114,10 +117,16 @@ def read_view(search: str | Mapping[str, Any] | None, now_ns: int | None = None)
 
 def _pairs(query: str) -> dict[str, str]:
     try:
-        found = parse_qsl(query[:8_000], max_num_fields=_PARAMETERS_LIMIT)
+        if len(query) > _QUERY_LIMIT:
+            query = query[:_QUERY_LIMIT].rpartition("&")[0]
+        found = parse_qsl(query, max_num_fields=_PARAMETERS_LIMIT)
     except ValueError:
         return {}
-    return {name[:_TEXT_LIMIT]: value[:_TEXT_LIMIT] for name, value in found}
+    return {
+        name[:_TEXT_LIMIT]: value if name in _LIST_LIMITS else value[:_TEXT_LIMIT]
+        for name, value in found
+        if len(value) <= _LIST_LIMITS.get(name, len(value))
+    }
 
 
 def _number(text: str) -> int | None:

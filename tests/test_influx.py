@@ -11,7 +11,7 @@ from fabricscope.influx.address import parse_address
 from fabricscope.influx.influxql import frame_of, select_folded, select_rows, tag_equalities
 from fabricscope.influx.points import field_columns, lines_of, tag_columns
 from fabricscope.influx.store import InfluxStore
-from fabricscope.schemas import declared, schema_of
+from fabricscope.schemas import SECOND_NS, declared, schema_of
 from fabricscope.store import DeltaStore, open_store
 
 
@@ -67,6 +67,28 @@ def test_every_table_has_tags_and_a_field_that_is_always_there() -> None:
     assert tag_columns("link_samples") == ["collector", "link", "direction", "source"]
 
 
+@pytest.mark.parametrize(("precision", "series"), [("ns", 1), ("s", 1_024)])
+def test_flows_are_no_series_of_their_own(precision: str, series: int) -> None:
+    """Their numbers go up for ever; a server has only so many series."""
+    count = 20_000
+    rows = pl.DataFrame(
+        {
+            "id": range(count),
+            "time_ns": [number * SECOND_NS // 1_000 for number in range(count)],
+            "application": ["tls"] * count,
+        }
+    )
+    missing = [pl.lit(None).alias(name) for name in schema_of("flows") if name not in rows.columns]
+    rows = rows.with_columns(missing).select(list(schema_of("flows")))
+    lines = list(lines_of("flows", rows, precision))
+    assert len({line.split(" ", 1)[0] for line in lines}) <= series
+    assert "id=0i" in lines[0]
+    # What comes later, at another flush, but ended in the same second replaces none.
+    parts = [lines_of("flows", rows[start : start + 50], precision) for start in (0, 50, 100)]
+    points = [line for part in parts for line in part]
+    assert len({(line.split(" ", 1)[0], line.rsplit(" ", 1)[1]) for line in points}) == 150
+
+
 def test_a_row_becomes_a_line_without_line_breaks() -> None:
     (line,) = lines_of("alerts", alerts({}), "ns")
     assert line == (
@@ -108,10 +130,12 @@ def test_questions_ask_for_a_field_that_every_row_has() -> None:
         'SELECT "busbw_gbps", "end_ns", "collector", "job", "operation", "algorithm" '
         'FROM "iterations" WHERE time >= 5 AND time < 9223372036854775806 LIMIT 1000001'
     )
-    question = select_folded("tap_samples", "10s", 0, 100, ["level"])
+    question = select_folded("tap_samples", 10 * SECOND_NS, 0, 100, ["level"])
     assert 'sum("packets") AS "packets"' in question
     assert 'max("level") AS "level"' in question
     assert 'GROUP BY time(10s), "collector", "tap" fill(none)' in question
+    question = select_folded("tap_samples", 7_200 * SECOND_NS, 0, 100, ["level"])
+    assert "GROUP BY time(7200s), " in question
 
 
 def test_plain_conditions_on_tags_are_left_to_the_server() -> None:

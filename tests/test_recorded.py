@@ -54,6 +54,18 @@ def test_who_holds_the_job_back_is_named(name: str, kind: str, ip: str) -> None:
     assert (found["straggler"]["kind"], found["straggler"]["ip"]) == (kind, ip)
 
 
+def test_a_capture_may_begin_and_end_in_the_middle_of_an_operation() -> None:
+    """What a shaped link sends in bursts, at the wire's rate each, is slow as a whole."""
+    ranks = truth("shaped-link")
+    (found,) = document("shaped-link")["collectives"]
+    assert (found["operation"], found["algorithm"]) == ("allreduce", "ring")
+    assert found["iterations"] == ranks[1]["iters"]
+    assert found["message_bytes"] == pytest.approx(ranks[1]["bytes"], rel=0.02)
+    slow = found["straggler"]
+    assert (slow["kind"], slow["ip"], slow["direction"]) == ("link", ranks[1]["ip"], "up")
+    assert slow["rate_gbps"] == pytest.approx(ranks[1]["shaped_gbps"], rel=0.1)
+
+
 def test_a_training_job_shows_its_steps_and_checkpoints() -> None:
     (rank, *_) = truth("training")
     jobs = document("training")["jobs"]

@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
+from fabricscope import schemas as schemas_module
 from fabricscope import store as store_module
-from fabricscope.errors import StoreError
+from fabricscope.errors import StoreError, TooManyRowsError
 from fabricscope.recorder import Recorder, Retention
-from fabricscope.schemas import declared
+from fabricscope.schemas import declared, interval_of
 from fabricscope.store import DeltaStore, fold, schema_of
 
 SECOND_NS = 1_000_000_000
@@ -103,6 +104,83 @@ def test_longer_intervals_answer_long_ranges(tmp_path: Path, points: int, rows: 
     assert [store.files(place).height for place in store.places()] == [1, 1, 1, 1]  # type: ignore[union-attr]
 
 
+HOUR_NS = 3_600 * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "points", "interval_s"),
+    [(60, None, 1), (60, 60, 1), (61, 60, 10), (600, 10, 60), (601, 10, 3_600), (36_000, 10, 3_600),
+     (36_001, 10, 7_200), (30 * 86_400, 400, 7_200), (30 * 86_400, 12, 60 * 3_600),
+     (7_201, 0, 10_800)],
+)  # fmt: skip
+def test_intervals_are_as_short_as_the_points_allow(
+    seconds: int, points: int | None, interval_s: int
+) -> None:
+    found = interval_of("link_samples", 5, 5 + seconds * SECOND_NS, points)
+    assert found == interval_s * SECOND_NS
+    assert interval_of("iterations", 5, 5 + seconds * SECOND_NS, points) == SECOND_NS
+
+
+@pytest.mark.parametrize("points", [400, 48, 10, 1])
+def test_the_longest_ranges_have_intervals_of_several_hours(tmp_path: Path, points: int) -> None:
+    """Two days of hours, an hour of minutes and a minute of seconds: none counts twice."""
+    store = DeltaStore(tmp_path)
+    schema = schema_of("tap_samples")
+    parts = hours, minutes, seconds = [
+        samples(0, count, 2)
+        .with_columns(time_ns=(pl.col("time_ns") * step) + start)
+        .select(list(schema))
+        .cast(dict(schema))
+        for count, step, start in ((48, 3_600, 0), (60, 60, 48 * HOUR_NS), (60, 1, 49 * HOUR_NS))
+    ]
+    store.write("tap_samples.1h", hours)
+    store.write("tap_samples.1m", minutes)
+    store.append("tap_samples", seconds)
+    end_ns = 49 * HOUR_NS + 60 * SECOND_NS
+    found = store.query("tap_samples", 0, end_ns, max_points=points)
+    step_ns = interval_of("tap_samples", 0, end_ns, points)
+    assert found["time_ns"].n_unique() <= max(points, 1) + 1
+    assert set(found["time_ns"] % step_ns) == {0}
+    assert found["packets"].sum() == sum(part["packets"].sum() for part in parts)
+    assert found["time_ns"].is_sorted()
+
+
+def test_what_stands_for_longer_counts_for_more_in_a_mean(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path)
+
+    def links(start_ns: int, count: int, step_ns: int, load: float | None) -> pl.DataFrame:
+        schema = schema_of("link_samples")
+        rows = [
+            dict.fromkeys(schema)
+            | {"time_ns": start_ns + number * step_ns, "collector": "one", "link": "a", "lost": 1,
+               "direction": "up", "source": "gnmi", "utilization": load, "reasons": str(number)}
+            for number in range(count)
+        ]  # fmt: skip
+        return pl.DataFrame(rows, schema=schema)
+
+    store.write("link_samples.1h", links(0, 3, HOUR_NS, 0.8))
+    store.write("link_samples.1m", links(3 * HOUR_NS, 30, 60 * SECOND_NS, 0.1))
+    store.append("link_samples", links(3 * HOUR_NS + 1_800 * SECOND_NS, 9, SECOND_NS, None))
+    (row,) = store.query("link_samples", 0, 4 * HOUR_NS, max_points=1).to_dicts()
+    assert row["utilization"] == pytest.approx((3 * 0.8 + 0.5 * 0.1) / 3.5)
+    assert row["lost"] == 42
+    assert row["reasons"] == "8"
+    assert row["score"] is None
+    unknown = store.query("link_samples", 3 * HOUR_NS + 1_800 * SECOND_NS, 4 * HOUR_NS)
+    assert unknown["utilization"].null_count() == 9
+
+
+def test_too_many_rows_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (store_module, schemas_module):
+        monkeypatch.setattr(module, "MAX_ROWS", 100)
+    store = DeltaStore(tmp_path)
+    store.append("tap_samples", samples(0, 51, 2))
+    for points in (None, 60):
+        with pytest.raises(TooManyRowsError, match="more than 100 rows in this range"):
+            store.query("tap_samples", 0, 60 * SECOND_NS, max_points=points)
+    assert store.query("tap_samples", 0, 60 * SECOND_NS, max_points=10).height == 12
+
+
 def test_each_collector_folds_its_own(tmp_path: Path) -> None:
     store = DeltaStore(tmp_path)
     one, two = (Recorder(store, name) for name in ("one", "two"))
@@ -120,7 +198,8 @@ def test_more_rows_than_an_answer_may_have_are_folded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An hour of 2,000 links in steps of 10 s is more than a query returns."""
-    monkeypatch.setattr(store_module, "MAX_ROWS", 1_000)
+    for module in (store_module, schemas_module):
+        monkeypatch.setattr(module, "MAX_ROWS", 1_000)
     store = DeltaStore(tmp_path)
     recorder = Recorder(store, "one")
     for start in range(0, 1_000, 100):

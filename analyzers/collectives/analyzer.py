@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 FIRST_PAUSE_NS: Final = 1_000
 
 _STOPS: Final = (PROTOCOLS.index("pause"), PROTOCOLS.index("pfc"))
+FULL_PART: Final = 0.75
+LATELY_NS: Final = (5_000_000_000, 1_000_000_000)
+"""When such a part of the channels is taken, those without transfers are forgotten; where that does
+not leave half of them, TCP's that were silent for so long too."""
+
 MAX_STOPS: Final = 65_536
 """Pause frames whose times are kept, the latest ones."""
 
@@ -115,13 +120,17 @@ class CollectiveAnalyzer:
             close_acks(self._state, channel)
 
     def snapshot(self, *, last: bool = False) -> tuple[NDArray[np.void], NDArray[np.void]]:
-        """Return copies of the channels and transfers seen so far; batches may follow.
+        """Return copies of the transfers held and of the channels that they are on.
 
-        last: nothing will follow, so that what is under way has ended.
+        Batches may follow. last: nothing will follow, so that what is under way has ended.
         """
         if last:
             self._close_all()
-        return self.channels.copy(), self.transfers.copy()
+        transfers = self.transfers.copy()
+        used = np.zeros(len(self.channels), np.bool_)
+        used[transfers["channel"]] = True
+        transfers["channel"] = (np.cumsum(used) - 1)[transfers["channel"]]
+        return self.channels[used], transfers
 
     def forget_before(self, time_ns: int) -> None:
         """Drop transfers that ended before `time_ns`; what is under way stays."""
@@ -130,6 +139,51 @@ class CollectiveAnalyzer:
         state.transfers[: kept.size] = kept
         state.cursor[CURSOR_TRANSFERS] = kept.size
         state.channels["place"] = -1
+        if len(self.channels) >= FULL_PART * state.channels.size:
+            self._make_room(time_ns)
+
+    def _make_room(self, time_ns: int) -> None:
+        """Forget channels that were silent since `time_ns`, more of TCP's where these are many."""
+        channels, transfers = self.channels, self.transfers
+        heard_ns = np.maximum(channels["end_ns"], channels["ack_end_ns"])
+        np.maximum.at(heard_ns, transfers["channel"], transfers["end_ns"])
+        kept = heard_ns >= time_ns
+        for lately_ns in LATELY_NS:
+            if np.count_nonzero(kept) > self._state.channels.size // 2:
+                kept &= (channels["qp"] >= 0) | (heard_ns >= self._end_ns - lately_ns)
+        self._keep_channels(kept)
+
+    def queue_pairs_moved(self, moved: NDArray[np.int64]) -> None:
+        """Follow queue pairs to their new slots; the channels of those without one are forgotten.
+
+        moved: the new slot by slot, -1 for none.
+        """
+        state = self._state
+        channels = self.channels
+        over_rdma = channels["qp"] >= 0
+        channels["qp"][over_rdma] = moved[channels["qp"][over_rdma]]
+        by_slot = state.qp_channels[: len(moved)].copy()
+        state.qp_channels[:] = 0
+        state.qp_channels[moved[moved >= 0]] = by_slot[moved >= 0]
+        self._keep_channels(~over_rdma | (channels["qp"] >= 0))
+
+    def _keep_channels(self, kept: NDArray[np.bool_]) -> None:
+        """Close up the channels that are kept, and drop the transfers of the others."""
+        state, used = self._state, len(self.channels)
+        moved = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        transfers = self.transfers
+        transfers = transfers[kept[transfers["channel"]]]
+        transfers["channel"] = moved[transfers["channel"]]
+        state.transfers[: transfers.size] = transfers
+        state.cursor[CURSOR_TRANSFERS] = transfers.size
+        channels = self.channels[kept]
+        state.channels[: channels.size] = channels
+        state.channels[channels.size : used] = np.zeros(1, layout.CHANNEL_DTYPE)
+        state.channels["place"] = -1
+        state.cursor[CURSOR_CHANNELS] = channels.size
+        for numbers in (state.flow_channels, state.qp_channels):
+            known = np.flatnonzero(numbers)
+            numbers[known] = moved[numbers[known] - 1] + 1
 
     @property
     def channels(self) -> NDArray[np.void]:

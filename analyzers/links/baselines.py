@@ -74,6 +74,13 @@ class Baselines:
         self._take_in(subjects, values)
         return Judgement(usual, spread, deviation, self._drift(subjects, values))
 
+    def forget(self, subjects: NDArray[np.int64]) -> None:
+        """Begin anew with subjects whose numbers others get."""
+        self._values[subjects] = np.nan
+        self._seen[subjects] = 0
+        self._reference[subjects] = np.nan
+        self._sums[subjects] = 0
+
     def _floor(
         self, usual: NDArray[np.float64], spread: NDArray[np.float64]
     ) -> NDArray[np.float64]:

@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.links import layout
-from fabricscope.analyzers.links.kernels import count_links
+from fabricscope.analyzers.links.kernels import add_hosts, count_links
 from fabricscope.records import Packets
 
 MAX_LINKS: Final = 8_192
+FULL_PART: Final = 0.75
+SILENT_SECONDS: Final = 120
+SELDOM_SECONDS: Final = 3
+"""When such a part of the room is taken, links that were silent for so long are forgotten; where
+that does not leave half of it, those heard in fewer seconds too, as the targets of a scan are."""
 
 
 class LinkCounts(NamedTuple):
@@ -53,8 +58,11 @@ class LinkCounter:
             flow_hosts=np.zeros(2 * flow_capacity, np.int32),
             counts=np.zeros((max_links, 2), layout.COUNT_DTYPE).view(np.recarray),
             bins=np.zeros((max_links, 2, layout.BINS), np.int64),
-            cursor=np.zeros(3, np.int64),
+            cursor=np.zeros(4, np.int64),
         )
+        self._samples = 0
+        self._heard: NDArray[np.int64] = np.zeros(max_links, np.int64)
+        self._seconds: NDArray[np.int64] = np.zeros(max_links, np.int64)
 
     def begin(self, time_ns: int) -> None:
         """Set the start of the second whose packets come next."""
@@ -83,4 +91,40 @@ class LinkCounter:
         state.bins[:used] = 0
         state.cursor[2] = 0
         self.begin(next_ns)
+        self._samples += 1
+        active = result.counts["packets"].any(axis=1)
+        self._heard[:used][active] = self._samples
+        self._seconds[:used] += active
+        if used >= FULL_PART * len(state.hosts):
+            self.make_room()
         return result
+
+    @property
+    def left_out(self) -> int:
+        """Return of how many packets one end was not counted for want of room."""
+        return int(self._state.cursor[3])
+
+    def make_room(self, *, always: bool = False) -> None:
+        """Forget links that fell silent; none has counts yet in the second that begins.
+
+        always: enter the others anew even where all stay.
+        """
+        state = self._state
+        used = int(state.cursor[0])
+        lately = self._heard[:used] > self._samples - SILENT_SECONDS
+        if np.count_nonzero(lately) > len(state.hosts) // 2:
+            lately &= self._seconds[:used] >= SELDOM_SECONDS
+        kept = np.flatnonzero(lately)
+        if kept.size == used and not always:
+            return
+        moved = np.zeros(used + 1, np.int32)  # by link + 1, as flows know it
+        moved[kept + 1] = np.arange(1, kept.size + 1)
+        # What a flow knows of an end that has no link, below 0, stays.
+        known = state.flow_hosts > 0
+        state.flow_hosts[known] = moved[state.flow_hosts[known]]
+        for values in (state.hosts, self._heard, self._seconds):
+            values[: kept.size] = values[kept]
+            values[kept.size :] = 0
+        state.cursor[0] = kept.size
+        state.table[:] = 0
+        add_hosts(state)

@@ -41,6 +41,23 @@ def is_station(hi, lo, rdma):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
+def _first_place(hi, lo, mask):
+    value = (hi ^ (lo * _MULTIPLIER)) * _MULTIPLIER
+    return (value ^ (value >> _SHIFT)) & mask
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def add_hosts(state):
+    """Enter the hosts that are kept into an empty hash table."""
+    mask = np.uint64(state.table.shape[0] - 1)
+    for link in range(state.cursor[0]):
+        place = _first_place(state.hosts[link, 0], state.hosts[link, 1], mask)
+        while state.table[place]:
+            place = (place + np.uint64(1)) & mask
+        state.table[place] = link + 1
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def find_link(state, hi, lo, rdma):
     """Return the number of the host's link, made if it is new.
 
@@ -49,8 +66,7 @@ def find_link(state, hi, lo, rdma):
     if not is_station(hi, lo, rdma):
         return np.int64(_NO_LINK)
     mask = np.uint64(state.table.shape[0] - 1)
-    value = (hi ^ (lo * _MULTIPLIER)) * _MULTIPLIER
-    place = (value ^ (value >> _SHIFT)) & mask
+    place = _first_place(hi, lo, mask)
     while state.table[place]:
         link = np.int64(state.table[place]) - 1
         if state.hosts[link, 0] == hi and state.hosts[link, 1] == lo:
@@ -87,16 +103,20 @@ def count_links(state, packets, flow, side):
             up = find_link(state, packets.src_hi[row], packets.src_lo[row], rdma)
             down = find_link(state, packets.dst_hi[row], packets.dst_lo[row], rdma)
             if up == _UNKNOWN or down == _UNKNOWN:
-                state.cursor[2] += 1
-                continue
-            state.flow_hosts[key] = up + 1
-            state.flow_hosts[key ^ 1] = down + 1
+                # There may be room soon; until then the end that has a link counts alone.
+                state.cursor[3] += 1
+                if up < 0 and down < 0:
+                    state.cursor[2] += 1
+                    continue
+            else:
+                state.flow_hosts[key] = up + 1
+                state.flow_hosts[key ^ 1] = down + 1
         size = np.int64(packets.wire_length[row])
         bin_number = (packets.time_ns[row] - state.cursor[1]) // BIN_NS
         bin_number = min(max(bin_number, 0), BINS - 1)
         for direction in range(2):
             link = up if direction == UP else down
-            if link == _NO_LINK:
+            if link < 0:
                 continue
             count = state.counts[link, direction]
             count.packets += 1

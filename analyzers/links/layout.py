@@ -30,7 +30,8 @@ class LinkState(NamedTuple):
 
     hosts: (links, 2) u8 address halves; table: hash table of link + 1; flow_hosts: (2 * flows)
     link + 1 of the sender of each flow's side; counts: (links, 2) COUNT_DTYPE, up and down; bins:
-    (links, 2, BINS) bytes; cursor: [links used, start of the second ns, packets of no link].
+    (links, 2, BINS) bytes; cursor: [links used, start of the second ns, packets of no link, packets
+    with an end for which there was no room, since the start].
     """
 
     hosts: NDArray[np.uint64]

@@ -103,27 +103,49 @@ class RuleWatch:
             if state.fired
         ]  # fmt: skip
 
-    def restore(self, known: Iterable[Mapping[str, Any]], now_ns: int) -> None:
-        """Take over what fired when an earlier run ended, as rows of the table `alerts`.
+    def restore(
+        self,
+        known: Iterable[Mapping[str, Any]],
+        now_ns: int,
+        unsure_ns: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Take over the last rows of the table `alerts` of an earlier run, one an alert.
 
-        It is not said again. What no rule knows any more is over.
+        What fires is not said again. But what changed from one time of `unsure_ns` to before the
+        other may never have arrived: it is said once more, as a reminder, also that it is over.
+        What no rule knows any more is over. `told` of a row: it was said that the alert fires.
         """
         by_name = {states.rule.name: states for states in self.states}
         for row in known:
             states = by_name.get(row["rule"])
-            told_ns = row["time_ns"] if row["state"] != "silenced" else 0
-            state = AlertState(row["since_ns"] or row["time_ns"], now_ns, True, told_ns=told_ns)
-            state.quiet_until_ns = row["until_ns"] or 0 if row["state"] == "silenced" else 0
-            state.acknowledged = row["state"] == "acknowledged"
-            state.text = row["text"]
-            state.values = {} if row["value"] is None else {"value": row["value"]}
-            if states is not None and states.rule.table == row["table"]:
-                states.subjects[row["subject"]] = state
-                continue
-            rule = Rule(row["rule"], row["table"], severity=row["severity"])
-            gone = RuleStates(rule, self._quiet)
-            gone.subjects[row["subject"]] = state
-            self._restored.append(gone.resolve(row["subject"], now_ns, "its rule is gone"))
+            if states is not None and states.rule.table != row["table"]:
+                states = None
+            again = unsure_ns[0] <= row["time_ns"] < unsure_ns[1]
+            state = _state_of(row, now_ns)
+            if row["state"] == "resolved":
+                if states is not None and again and state.told_ns:
+                    self._restored.append(
+                        states.change(row["subject"], state, "resolved", row["time_ns"], again=True)
+                    )
+            elif states is None:
+                rule = Rule(row["rule"], row["table"], severity=row["severity"])
+                gone = RuleStates(rule, self._quiet)
+                gone.subjects[row["subject"]] = state
+                self._restored.append(gone.resolve(row["subject"], now_ns, "its rule is gone"))
+            else:
+                self._take_over(states, row["subject"], state, now_ns, again=again)
+
+    def _take_over(
+        self, states: RuleStates, subject: str, state: AlertState, now_ns: int, *, again: bool
+    ) -> None:
+        known = states.subjects.get(subject)
+        if known is not None and known.fired:
+            return  # it was said by this run before the store could be read
+        states.subjects[subject] = state
+        quiet = state.quiet_until_ns or self._quiet(states.rule.name, subject, now_ns)
+        if again and not quiet and not state.acknowledged:
+            state.told_ns = now_ns
+            self._restored.append(states.change(subject, state, "firing", now_ns, again=True))
 
     def acknowledge(self, rule: str, subject: str, since_ns: int) -> None:
         """Take note that somebody looks after an alert: there are no more reminders of it."""
@@ -232,6 +254,18 @@ class RuleWatch:
             if states is not None:
                 changes += states.matched(alert.subject, values, start_ns, end_ns, text)
         return changes
+
+
+def _state_of(row: Mapping[str, Any], now_ns: int) -> AlertState:
+    """Return the state that a row of the table `alerts` tells of."""
+    silenced = row["state"] == "silenced"
+    told_ns = row["time_ns"] if row.get("told", not silenced) else 0
+    state = AlertState(row["since_ns"] or row["time_ns"], now_ns, True, told_ns=told_ns)
+    state.quiet_until_ns = row["until_ns"] or 0 if silenced else 0
+    state.acknowledged = row["state"] == "acknowledged"
+    state.text = row["text"]
+    state.values = {} if row["value"] is None else {"value": row["value"]}
+    return state
 
 
 def _judge(plan: _Plan, frame: pl.DataFrame | None, start_ns: int, end_ns: int) -> list[Change]:

@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from fabricscope.analyzers.rdma import layout
 from fabricscope.analyzers.rdma.kernels import follow_queue_pairs
 from fabricscope.analyzers.rdma.layout import CURSOR_MESSAGES, CURSOR_QUEUE_FREE, CURSOR_SLOTS
+from fabricscope.analyzers.rdma.lookup.kernels import move_slots
 from fabricscope.analyzers.rdma.settlement.kernels import pair_by_numbers, settle_at_end
 from fabricscope.analyzers.timeline.fold import TIMELINE_BINS
 from fabricscope.records import Packets
 
 MANAGEMENT_QPS: Final = 2  # queue pairs 0 and 1 carry management datagrams
+
+FULL_PART: Final = 0.75
+SILENT_NS: Final = (120 * 10**9, 10 * 10**9)
+OWING_NS: Final = (600 * 10**9, 120 * 10**9)
+"""When such a part of the slots is taken, directions that were silent for so long are forgotten,
+those that owe something after more; for the shorter times where the longer leave less than half."""
 
 
 class QueuePairs(Protocol):
@@ -85,6 +92,60 @@ class QueuePairTable:
     def pair(self, one: int, other: int) -> None:
         """Pair two slots by what a connection set-up said."""
         pair_by_numbers(self._state, one, other)
+
+    def make_room(self, now_ns: int, *, always: bool = False) -> NDArray[np.int64] | None:
+        """Forget directions that fell silent where the table fills up, or `always`.
+
+        Both directions of a connection stay or go together. Returns the new slot of each, -1 for
+        none; None where all stays as it is.
+        """
+        used = self.slots
+        if not always and used < FULL_PART * self._state.qps.size:
+            return None
+        kept = np.zeros(used, np.bool_)
+        for silent_ns, owing_ns in zip(SILENT_NS, OWING_NS, strict=True):
+            kept = self._heard_since(now_ns - silent_ns, now_ns - owing_ns)
+            if np.count_nonzero(kept) <= self._state.qps.size // 2:
+                break
+        if kept.all() and not always:
+            return None
+        return self._keep(kept)
+
+    def _heard_since(self, silent_ns: int, owing_ns: int) -> NDArray[np.bool_]:
+        qps = self.queue_pairs
+        owes = (qps["queued"] > 0) | (qps["nak_pending"] > 0) | (qps["recovery"] > 0)
+        owes |= qps["open_operation"] != layout.NO_MESSAGE
+        kept = qps["last_ns"] >= np.where(owes, owing_ns, silent_ns)
+        paired = qps["paired"].astype(np.int64)
+        return np.asarray(kept | (kept[paired] & (paired >= 0)), np.bool_)
+
+    def _keep(self, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+        state, used = self._state, self.slots
+        moved = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int64)
+        state.index[:] = 0
+        state.pairs[:] = 0
+        move_slots(state, moved)
+        state.qps[self.slots : used] = np.zeros(1, layout.QP_DTYPE)
+        state.trackers[2 * self.slots : 2 * used] = np.zeros(1, layout.TRACKER_DTYPE)
+        known = np.flatnonzero(state.hints)
+        state.hints[known] = moved[state.hints[known] - 1] + 1
+        for kind in range(layout.EVENT_KINDS):
+            events = self.events(kind)
+            self._set_events(kind, events[kept[events["qp"]]])
+            events = self.events(kind)
+            events["qp"] = moved[events["qp"]]
+        return moved
+
+    def forget_events(self, time_ns: int) -> None:
+        """Forget events before `time_ns`, so that there is room for later ones."""
+        for kind in range(layout.EVENT_KINDS):
+            events = self.events(kind)
+            if len(events) and events["time_ns"].min() < time_ns:
+                self._set_events(kind, events[events["time_ns"] >= time_ns])
+
+    def _set_events(self, kind: int, events: NDArray[np.void]) -> None:
+        self._state.events[kind, : len(events)] = events
+        self._state.event_counts[kind] = len(events)
 
     def finish(self) -> None:
         """Settle what is open; after this the results may be read."""

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FABRIC = "leaf-spine:32x16x46@400G"
 START_S = 90.0
 WARM_S = 20.0
+LOOKS = 10
 TICKS = "Boolean(window.cy && window.cy.edges().length && window.fabricscopeTimes)"
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 
@@ -89,8 +90,8 @@ def crowd(address: str, count: int, seconds: float) -> list[Client]:
     return asyncio.run(all_of_them())
 
 
-def watch_browser(address: str, minutes: float) -> dict[str, Any]:
-    """Return paints, main-thread time and heap of a real browser."""
+def watch_browser(address: str, minutes: float, server: int) -> dict[str, Any]:
+    """Return paints, main-thread time and memory of a real browser, and the server's memory."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium")
@@ -114,7 +115,7 @@ def watch_browser(address: str, minutes: float) -> dict[str, Any]:
             page.wait_for_timeout(WARM_S * 1_000)
             found[name] = _watch_page(page, 30.0)
             if name == "every":
-                found["heap"] = _watch_heap(page, minutes)
+                found["memory"] = _watch_memory(page, minutes, server)
             page.close()
         browser.close()
     return found
@@ -157,18 +158,18 @@ def _watch_page(page: Any, seconds: float) -> dict[str, float]:
     }
 
 
-def _watch_heap(page: Any, minutes: float) -> tuple[float, float]:
-    """Return MiB in use by the page's JavaScript after a collection, before and after."""
+def _watch_memory(page: Any, minutes: float, server: int) -> list[tuple[float, float, float]]:
+    """Return minutes, the page's JavaScript after a collection and the server's memory, MiB."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
-
-    def used() -> float:
+    looks = []
+    for look in range(LOOKS + 1):
+        if look:
+            page.wait_for_timeout(minutes * 60_000 / LOOKS)
         session.send("HeapProfiler.collectGarbage")
-        return _metrics(session)["JSHeapUsedSize"] / (1 << 20)
-
-    first = used()
-    page.wait_for_timeout(minutes * 60_000)
-    return first, used()
+        heap = _metrics(session)["JSHeapUsedSize"] / (1 << 20)
+        looks.append((look * minutes / LOOKS, heap, read_process(server)[1]))
+    return looks
 
 
 def print_table(rows: list[tuple[str, str, str]]) -> None:
@@ -206,9 +207,13 @@ def main() -> None:
         many = crowd(address, given.clients, given.seconds)
         later, _ = read_process(server.pid)
         share = (later - cpu) / (time.monotonic() - begun)
-        seen = watch_browser(address, given.minutes)
-        _, end_rss = read_process(server.pid)
-    print_table(_rows(one, one_ms, many, share, (rss, end_rss), seen, given))
+        crowded_rss = read_process(server.pid)[1]
+        seen = watch_browser(address, given.minutes, server.pid)
+    print_table(_rows(one, one_ms, many, share, (rss, crowded_rss), seen, given))
+    if seen:
+        print("\n| minutes | browser's heap, MiB | server's memory, MiB |\n|---:|---:|---:|")
+        for minutes, heap, memory in seen["memory"]:
+            print(f"| {minutes:.0f} | {heap:.1f} | {memory:.0f} |")
 
 
 def _rows(
@@ -234,8 +239,8 @@ def _rows(
         ("ticks a second of the client with fewest", f"{ticks:.2f}", "1"),
         (f"CPU of the server with {given.clients} clients", f"{share:.2f} cores", "2"),
         ("answers with errors", f"{sum(client.errors for client in many)}", "0"),
-        ("server's memory, after the start and at the end", f"{rss[0]:.0f} and {rss[1]:.0f} MiB",
-         "flat"),
+        (f"server's memory, after one client and after {given.clients}",
+         f"{rss[0]:.0f} and {rss[1]:.0f} MiB", ""),
     ]  # fmt: skip
     if not seen:
         return [*rows, ("browser", "Chromium is not installed", "")]
@@ -250,8 +255,6 @@ def _rows(
              f"{seen[key]['map_ms']:.1f} ms a second", "50 ms")
             for name, key in (("groups", "groups"), ("every switch", "every"))
         ),
-        (f"browser's heap, before and after {given.minutes:g} minutes",
-         f"{seen['heap'][0]:.1f} and {seen['heap'][1]:.1f} MiB", "flat"),
     ]  # fmt: skip
 
 

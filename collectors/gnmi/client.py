@@ -6,6 +6,7 @@ One thread a target waits for updates; what they say is in `counters`.
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,10 @@ __all__ = ["GnmiClient"]
 AGAIN_S: Final = 5.0
 """Time before a connection that failed is tried again."""
 
+SILENT_S: Final = 30.0
+"""A subscription is asked for anew when no update came for so long: a switch that lost power, or a
+firewall that forgot the connection, ends nothing. Updates are due each second."""
+
 _LOG: Final = logging.getLogger(__name__)
 _INTERVAL_NS: Final = 1_000_000_000
 _PATHS: Final = (("state",), ("ethernet", "state"))
@@ -31,12 +36,22 @@ _GREETING_S: Final = 10.0
 class GnmiClient:
     """A subscription to one target's ports, each second; `open` first, `close` last."""
 
-    def __init__(self, target: Target, ports: GnmiPorts, *, again_s: float = AGAIN_S) -> None:
+    def __init__(
+        self,
+        target: Target,
+        ports: GnmiPorts,
+        *,
+        again_s: float = AGAIN_S,
+        silent_s: float = SILENT_S,
+    ) -> None:
         """Remember whom to ask and where what it says goes."""
         self.problem = ""
         self._target = target
         self._ports = ports
         self._again_s = again_s
+        self._silent_s = silent_s
+        self._heard_s = 0.0
+        self._silent = False
         self._stopped = threading.Event()
         self._call: Any = None
         self._thread: threading.Thread | None = None
@@ -93,7 +108,8 @@ class GnmiClient:
                 self._listen(channel)
                 self._meet("the server ended the subscription")
             except grpc.RpcError as error:
-                self._meet(str(error.details()) if hasattr(error, "details") else str(error))
+                said = str(error.details()) if hasattr(error, "details") else str(error)
+                self._meet(f"no update for {self._silent_s:g} s" if self._silent else said)
             finally:
                 channel.close()
             self._stopped.wait(self._again_s)
@@ -129,12 +145,23 @@ class GnmiClient:
             self._call = stub.Subscribe(self._requests(encoding, ended), metadata=metadata)
             if self._stopped.is_set():
                 self._call.cancel()
+            self._heard_s, self._silent = time.monotonic(), False
+            threading.Thread(target=self._guard, args=(self._call, ended), daemon=True).start()
             for response in self._call:
-                self.problem = ""
                 if response.HasField("update"):
+                    self.problem = ""
+                    self._heard_s = time.monotonic()
                     self._take(response.update)
         finally:
             ended.set()
+
+    def _guard(self, call: Any, ended: threading.Event) -> None:
+        """Cancel a subscription that has fallen silent."""
+        while not ended.wait(self._silent_s / 10):
+            if time.monotonic() - self._heard_s > self._silent_s:
+                self._silent = True
+                call.cancel()
+                return
 
     def _requests(self, encoding: int, ended: threading.Event) -> Iterator[Any]:
         """Yield the one request, and keep the stream open after it."""

@@ -5,14 +5,14 @@ gives the block back at the next `read`. Needs CAP_NET_RAW while it is opened, a
 may be opened here, and started and read in another process that has no rights.
 """
 
-import ctypes
+import contextlib
 import errno
-import fcntl
+import logging
 import mmap
-import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,30 +22,37 @@ from numpy.typing import NDArray
 
 from fabricscope.collectors.mirror import kernels
 from fabricscope.collectors.mirror.filters import BY_ADDRESSES, NOTHING
+from fabricscope.collectors.mirror.packet_socket import (
+    SOL_PACKET,
+    advice,
+    ask_for_hardware_time,
+    hear_everything,
+    is_up,
+    run_program,
+)
 from fabricscope.errors import ConfigError
 from fabricscope.records import Packets
 
 __all__ = ["MirrorRing", "RingCounters", "start_together"]
 
 # linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h
-_SOL_PACKET: Final = 263
-_ADD_MEMBERSHIP: Final = 1
 _RX_RING: Final = 5
 _STATISTICS: Final = 6
 _VERSION: Final = 10
 _RESERVE: Final = 12
-_TIMESTAMP: Final = 17
 _FANOUT: Final = 18
 _FANOUT_DATA: Final = 22
 _FANOUT_PROGRAM: Final = 6
 _FANOUT_NEW_GROUP: Final = 0x2000
 _TPACKET_V3: Final = 2
-_PROMISCUOUS: Final = 1
-_RAW_HARDWARE: Final = 1 << 6
 _ALL_PROTOCOLS: Final = 0x0003
 _ATTACH_FILTER: Final = 26
 _DETACH_FILTER: Final = 27
-_HARDWARE_TIME_REQUEST: Final = 0x89B0  # SIOCSHWTSTAMP
+
+LOOK_EVERY_S: Final = 1.0
+"""How often an interface that went down is looked for."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 BLOCK_BYTES: Final = 1 << 20
 BLOCKS: Final = 128
@@ -73,7 +80,8 @@ class MirrorRing:
 
     tap: the number that goes into the packets' rows. hardware_time: take the network card's
     timestamps; the card must offer them. Several rings of an interface that are started by
-    `start_together` share its packets.
+    `start_together` share its packets; one of them tells (`tells`) when the interface goes down and
+    when it is back.
     """
 
     def __init__(
@@ -104,6 +112,11 @@ class MirrorRing:
         self._position = 0  # of the next packet in it, 0 at its begin
         self._left = 0  # packets left in it
         self._taken: list[int] = []  # blocks to give back at the next read
+        self.tells = True
+        self.down = False
+        self._number = 0  # of the interface that the socket is bound to
+        self._given_up = False
+        self._look_s = 0.0
 
     def __enter__(self) -> "MirrorRing":
         """Open the ring and start it."""
@@ -151,36 +164,26 @@ class MirrorRing:
             self._unmap()
             raise ConfigError(
                 f"no ring on {self.interface}: {error.strerror}; "
-                + _advice(error.errno, self._blocks * self._block_bytes)
+                + advice(error.errno, self._blocks * self._block_bytes)
             ) from error
 
     def _prepare(self, link: socket.socket, number: int) -> None:
-        link.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
+        link.setsockopt(SOL_PACKET, _VERSION, _TPACKET_V3)
         # Room in front of each packet for the VLAN tag that the card took out of it.
-        link.setsockopt(_SOL_PACKET, _RESERVE, kernels.TAG_BYTES)
-        _run_program(link, socket.SOL_SOCKET, _ATTACH_FILTER, NOTHING)
+        link.setsockopt(SOL_PACKET, _RESERVE, kernels.TAG_BYTES)
+        run_program(link, socket.SOL_SOCKET, _ATTACH_FILTER, NOTHING)
         if self._hardware_time:
-            self._ask_for_hardware_time(link)
+            ask_for_hardware_time(link, self.interface)
         frame_bytes = 2048
-        request = struct.pack(
-            "IIIIIII",
-            self._block_bytes,
-            self._blocks,
-            frame_bytes,
-            self._block_bytes // frame_bytes * self._blocks,
-            RETIRE_MS,
-            0,
-            0,
-        )
-        link.setsockopt(_SOL_PACKET, _RX_RING, request)
+        frames = self._block_bytes // frame_bytes * self._blocks
+        sizes = self._block_bytes, self._blocks, frame_bytes, frames
+        request = struct.pack("IIIIIII", *sizes, RETIRE_MS, 0, 0)
+        link.setsockopt(SOL_PACKET, _RX_RING, request)
         self._socket = link
+        self._number = number
         self._map_blocks()
         if self._promiscuous:
-            link.setsockopt(
-                _SOL_PACKET,
-                _ADD_MEMBERSHIP,
-                struct.pack("IHH8s", number, _PROMISCUOUS, 0, b""),
-            )
+            hear_everything(link, number)
 
     def _map_blocks(self) -> None:
         self._map = mmap.mmap(self.fileno(), self._blocks * self._block_bytes)
@@ -201,6 +204,7 @@ class MirrorRing:
             raise ConfigError(
                 f"no ring on {self.interface}: {error.strerror}; see `ip link show`"
             ) from error
+        self._number = socket.if_nametoindex(self.interface)
 
     def join(self, group: int | None) -> int:
         """Share the interface's packets with the rings of `group`, None: a new one; return it."""
@@ -208,29 +212,23 @@ class MirrorRing:
         kind = _FANOUT_PROGRAM
         if group is None:
             kind |= _FANOUT_NEW_GROUP
-        self._socket.setsockopt(_SOL_PACKET, _FANOUT, (group or 0) | kind << 16)
-        _run_program(self._socket, _SOL_PACKET, _FANOUT_DATA, BY_ADDRESSES)
-        return self._socket.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
+        self._socket.setsockopt(SOL_PACKET, _FANOUT, (group or 0) | kind << 16)
+        run_program(self._socket, SOL_PACKET, _FANOUT_DATA, BY_ADDRESSES)
+        return self._socket.getsockopt(SOL_PACKET, _FANOUT) & 0xFFFF
 
     def let_in(self) -> None:
         """Exchange the filter that lets nothing through for the one that was asked for."""
         assert self._socket is not None
         self._take_back_counts()
         if self._program:
-            _run_program(self._socket, socket.SOL_SOCKET, _ATTACH_FILTER, self._program)
+            run_program(self._socket, socket.SOL_SOCKET, _ATTACH_FILTER, self._program)
         else:
             self._socket.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
 
     def shut(self) -> None:
         """Let nothing more in; what is in the ring can still be read."""
         if self._socket is not None:
-            _run_program(self._socket, socket.SOL_SOCKET, _ATTACH_FILTER, NOTHING)
-
-    def _ask_for_hardware_time(self, link: socket.socket) -> None:
-        settings = ctypes.create_string_buffer(struct.pack("iii", 0, 0, 1))  # every packet in
-        request = struct.pack("16sP", self.interface.encode(), ctypes.addressof(settings))
-        fcntl.ioctl(link.fileno(), _HARDWARE_TIME_REQUEST, request)
-        link.setsockopt(_SOL_PACKET, _TIMESTAMP, _RAW_HARDWARE)
+            run_program(self._socket, socket.SOL_SOCKET, _ATTACH_FILTER, NOTHING)
 
     def fileno(self) -> int:
         """Return the socket's file descriptor, to wait on several rings at once."""
@@ -251,13 +249,54 @@ class MirrorRing:
         poller.register(self.fileno(), select.POLLIN | select.POLLERR)
         poller.poll(int(timeout_s * 1000))
         self._clear_error()
+        if self.down and time.monotonic() - self._look_s > LOOK_EVERY_S:
+            self._look_s = time.monotonic()
+            self._look_for_it()
         return self._is_ready()
 
     def _clear_error(self) -> None:
         """Take note of an interface that went down; it may come back."""
         assert self._socket is not None
-        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN:
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error == errno.ENETDOWN and not self.down:
             self.counters.down += 1
+            self.down = True
+            self._say("went down: its packets are missing until it is back")
+
+    def _look_for_it(self) -> None:
+        """Take note of an interface that is back, made anew or only up again.
+
+        The kernel lets go of one that is taken away, so that the socket is bound to the new one.
+        """
+        assert self._socket is not None
+        try:
+            number = socket.if_nametoindex(self.interface)
+            if not is_up(self._socket, self.interface):
+                return
+            if number != self._number:
+                self._bind_anew(number)
+        except OSError as error:
+            if error.errno == errno.EINVAL and not self._given_up:
+                # The kernel binds no socket again that shares an interface with others.
+                self._given_up = True
+                self._say("was made anew, which several processes cannot follow: start again")
+            return
+        self.down = False
+        self._say("is back")
+
+    def _bind_anew(self, number: int) -> None:
+        assert self._socket
+        if self._hardware_time:
+            with contextlib.suppress(OSError):
+                ask_for_hardware_time(self._socket, self.interface)
+        self._socket.bind((self.interface, _ALL_PROTOCOLS))
+        if self._promiscuous:
+            hear_everything(self._socket, number)
+        self._number = number
+
+    def _say(self, what: str) -> None:
+        if self.tells:
+            _LOG.warning("mirror port %s %s", self.interface, what)
 
     def _is_ready(self) -> bool:
         if self._left:
@@ -304,7 +343,7 @@ class MirrorRing:
     def _take_back_counts(self) -> tuple[int, int, int]:
         """Return what the kernel counted since it was last asked: it begins anew each time."""
         assert self._socket is not None
-        answer = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
+        answer = self._socket.getsockopt(SOL_PACKET, _STATISTICS, 12)
         received, dropped, freezes = struct.unpack("III", answer)
         return received, dropped, freezes
 
@@ -354,17 +393,3 @@ def start_together(rings: Sequence[MirrorRing]) -> None:
                 group = ring.join(group)
     for ring in rings:
         ring.let_in()
-
-
-def _run_program(link: socket.socket, level: int, option: int, program: bytes) -> None:
-    """Give the kernel a BPF program (8 bytes an instruction) to run on packets."""
-    buffer = ctypes.create_string_buffer(program)
-    link.setsockopt(level, option, struct.pack("HL", len(program) // 8, ctypes.addressof(buffer)))
-
-
-def _advice(number: int | None, size_bytes: int) -> str:
-    if number == errno.ENOMEM:
-        return f"it needs {size_bytes >> 20} MiB of memory, ask for fewer blocks"
-    if number in (errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE):
-        return "the card or the kernel does not offer what was asked for"
-    return f"see `ip link show` and dmesg ({os.strerror(number or 0)})"

@@ -140,7 +140,9 @@
         put("detail", detail);
         put("only", only);
       }
-      if (by.includes("fabric-map.tapEdgeData") && edge) put("pick", edge.id);
+      // Without a topology lines have numbers that change as links come and go; their nodes do not.
+      const named = edge && edge.target === "fabric";
+      if (by.includes("fabric-map.tapEdgeData") && edge) put("pick", named ? edge.source : edge.id);
       if (by.includes("fabric-map.tapNodeData") && node) put("pick", node.id);
       const now = query.toString();
       return now === was ? skip() : now ? `?${now}` : "";

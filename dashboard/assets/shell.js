@@ -3,6 +3,8 @@
 
 (() => {
   const RANGES = ["1m", "5m", "15m", "1h", "6h", "24h", "7d", "30d"];
+  const SECONDS = [60, 300, 900, 3600, 21600, 86400, 604800, 2592000];
+  const STEPS = 900;
   const DEFAULT_RANGE = "5m";
   const STALE_MS = 15000;
   const SILENT_MS = 5000;
@@ -10,6 +12,8 @@
   const skip = () => window.dash_clientside.no_update;
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const PROBLEM_MS = 10000;
+  const problems = new Map();
+  let problemsOf = null;
   let heardAt = Date.now();
 
   // The server is asked in another way only while its socket is silent.
@@ -28,9 +32,37 @@
     return { query, fixed, paused: query.get("paused") === "1" };
   }
 
+  // A page that could not be drawn says why until it is drawn, or shows something else; what a
+  // click could not do is said for a moment.
+  function hearProblem(problem, view, anew) {
+    const address = view ? `${view.path}${view.search || ""}` : "";
+    if (address !== problemsOf) problems.clear();
+    problemsOf = address;
+    if (!anew || !problem) return;
+    problems.delete(problem.of);
+    const asked = !problem.view || same(problem.view, view);
+    if (problem.text && asked) problems.set(problem.of, { ...problem, at: Date.now() });
+  }
+
+  function tellProblems() {
+    const now = Date.now();
+    for (const [of, one] of problems) {
+      if (one.of === null && now - one.at > PROBLEM_MS) problems.delete(of);
+    }
+    return [...problems.values()].map((one) => one.text);
+  }
+
   function render(query) {
     const text = query.toString();
     return text ? `?${text}` : "";
+  }
+
+  // A long time range moves by less than a pixel a second: its pages hear of fewer seconds, as
+  // refresh.py has it. A second that they hear of for nothing would take the place of the first
+  // drawing of a page that opens at that moment.
+  function due(query, tick) {
+    const seconds = SECONDS[RANGES.indexOf(query.get("range") || DEFAULT_RANGE)] || 300;
+    return Math.floor(tick.time_ms / 1000) % Math.max(1, Math.round(seconds / STEPS)) === 0;
   }
 
   function setRange(query, range) {
@@ -130,8 +162,8 @@
         const to = Number(query.get("to"));
         span = Number.isFinite(from + to) ? `${clock(from, true)} – ${clock(to, false)} UTC` : "";
       } else if (tick) span = `${clock(tick.time_ms, false)} UTC`;
-      const recent = problem && (!tick || tick.time_ms - problem.time_ms < PROBLEM_MS);
-      const said = [...new Set([tick && tick.problem, recent && problem.text])].filter(Boolean).join(" ");
+      hearProblem(problem, view, triggered().some((name) => name.startsWith("problem")));
+      const said = [...new Set([tick && tick.problem, ...tellProblems()])].filter(Boolean).join(" ");
       const names = new Set((tick && tick.collectors) || []);
       if (collector && collector !== "*") names.add(collector);
       const options = [{ label: "All collectors", value: "*" }];
@@ -139,7 +171,7 @@
       const shown = [badge[0], badge[1], span, said, options];
       const outputs = shown.map((one, place) => (same(one, shell.shown[place]) ? skip() : one));
       shell.shown = shown;
-      return [fresh && tick && !fixed && !paused ? tick : skip(), ...outputs];
+      return [fresh && tick && !fixed && !paused && due(query, tick) ? tick : skip(), ...outputs];
     },
 
     shown: [],

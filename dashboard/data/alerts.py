@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from fabricscope.dashboard.data.samples import affordable_start
+from fabricscope.dashboard.data.samples import read_events
 from fabricscope.dashboard.view import View
 from fabricscope.pipeline.alerts import Silence, alert_changes, current_alerts, read_silences
 from fabricscope.store import Store
@@ -27,8 +27,9 @@ def open_alerts(store: Store, view: View) -> pl.DataFrame:
 
 def alert_history(store: Store, view: View) -> pl.DataFrame:
     """Return what happened to alerts in the time range, the newest first."""
-    start = affordable_start(store, view, "alerts")
-    changes = alert_changes(store, start, view.end_ns)
+    changes, _ = read_events(
+        store, view, "alerts", lambda start_ns: alert_changes(store, start_ns, view.end_ns)
+    )
     if view.collector:
         changes = changes.filter(pl.col("collector").is_in([view.collector, "*"]))
     return changes.sort("time_ns", descending=True).head(HISTORY_LIMIT)

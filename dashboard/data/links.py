@@ -4,11 +4,14 @@ from typing import Final
 
 import polars as pl
 
-from fabricscope.dashboard.data.samples import interval_ns, of_collector, read_samples
+from fabricscope.dashboard.data.intervals import find_newest, read_finished, read_with_lengths
+from fabricscope.dashboard.data.samples import of_collector, read_samples
 from fabricscope.dashboard.view import View
+from fabricscope.schemas import interval_of
 from fabricscope.store import Store
 
 __all__ = [
+    "BEHIND_S",
     "GOOD",
     "HEALTH",
     "classify",
@@ -35,6 +38,7 @@ _COUNTS: Final = (
     "lost", "naks", "cnps",
 )  # fmt: skip
 _KEYS: Final = ("link", "direction")
+_ROUND_TRIPS: Final = ("ack_rtt_p50", "ack_rtt_p99", "ack_rtt_max")
 
 
 def classify(score: float | None) -> str:
@@ -49,8 +53,9 @@ def link_states(store: Store, view: View) -> pl.DataFrame:
 
     Columns: link, direction, seconds that were seen, rate_gbps, utilization and burst (0 to 1),
     counts over those seconds, ecn_share, pause_share, gbps, ack_rtt_p99, score, reasons, time_ns of
-    the last. Several sources that count the same link are not added up: the largest counts. A
-    collector that is up to a minute behind is taken at its own newest seconds.
+    the last. Several sources or collectors that count the same link are not added up: the largest
+    counts. A collector that is up to a minute behind is taken at its own newest seconds; when all
+    of them are silent, the newest seconds of the view are told.
     """
     if not view.live:
         return states_at(store, view, view.end_ns, max(NOW_S, int(view.seconds) // STEPS))
@@ -61,11 +66,22 @@ def link_states(store: Store, view: View) -> pl.DataFrame:
         columns=["time_ns", "collector"],
         where=of_collector(view),
     )
+    if seen.is_empty():
+        return _silent_states(store, view)
     newest = seen.group_by("collector").agg(pl.col("time_ns").max())["time_ns"].min()
-    behind_s = 0 if newest is None else max(0, view.end_ns - int(newest)) // _SECOND_NS  # type: ignore[arg-type]
+    behind_s = max(0, view.end_ns - int(newest)) // _SECOND_NS  # type: ignore[arg-type]
     rows = _read(store, view, view.end_ns, NOW_S + behind_s)
     newest_of = pl.col("time_ns").max().over("collector")
     return _summarize(rows.filter(pl.col("time_ns") > newest_of - NOW_S * _SECOND_NS))
+
+
+def _silent_states(store: Store, view: View) -> pl.DataFrame:
+    """Return the states of the newest seconds in the view; without any left, of all of it."""
+    newest_ns = find_newest(store, "link_samples", view.start_ns, view.end_ns, of_collector(view))
+    if newest_ns is None:
+        return _summarize(_read(store, view, view.end_ns, NOW_S))
+    states = states_at(store, view, newest_ns, NOW_S)
+    return states_at(store, view, view.end_ns, int(view.seconds)) if states.is_empty() else states
 
 
 def states_at(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFrame:
@@ -74,39 +90,50 @@ def states_at(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFra
 
 
 def _read(store: Store, view: View, end_ns: int, reach_s: int) -> pl.DataFrame:
-    return store.query(
+    return read_finished(
+        store,
         "link_samples",
         end_ns - reach_s * _SECOND_NS,
         end_ns + _SECOND_NS,
-        where=of_collector(view),
-        max_points=reach_s + 1 if reach_s <= BEHIND_S + NOW_S else BEHIND_S,
+        of_collector(view),
+        reach_s + 1 if reach_s <= BEHIND_S + NOW_S else BEHIND_S,
     )
 
 
 def _summarize(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row a link and direction."""
-    by_source = rows.lazy().group_by(*_KEYS, "source").agg(
+    states = _combine(rows.with_columns(pl.lit(0).alias("moment")))
+    return states.drop("moment", "collector").sort("score", *_KEYS, nulls_last=True)
+
+
+def _combine(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a link, direction and `moment`.
+
+    Each source of a collector is summed up; of those that saw the same link the largest counts.
+    """
+    worst = pl.col("reasons", "collector").sort_by("score", nulls_last=True).first()
+    seconds = pl.col("time_ns").n_unique() * pl.col("length_ns").max() / _SECOND_NS
+    by_source = rows.lazy().group_by(*_KEYS, "moment", "collector", "source").agg(
         pl.col("time_ns").n_unique().alias("intervals"),
-        pl.col("time_ns").min().alias("first_ns"),
-        pl.col("time_ns").max().alias("time_ns"),
+        seconds.alias("seconds"),
+        pl.col("time_ns").max(),
         pl.col("rate_gbps").max(),
         pl.col("utilization").mean(),
         pl.col("burst").max(),
         *(pl.col(name).sum() for name in _COUNTS),
-        pl.col("ack_rtt_p99").max(),
-        pl.col("rx_power_dbm").min(),
-        pl.col("score").min(),
+        pl.col(*_ROUND_TRIPS).max(),
+        pl.col("rx_power_dbm", "score").min(),
         pl.col("reasons").sort_by("score", nulls_last=True).first(),
     )  # fmt: skip
-    worst = pl.col("reasons").sort_by("score", nulls_last=True).first()
-    states = by_source.group_by(_KEYS).agg(
-        pl.col("intervals", "time_ns", "rate_gbps", "utilization", "burst", *_COUNTS).max(),
-        pl.col("ack_rtt_p99").max(),
-        pl.col("rx_power_dbm", "first_ns", "score").min(),
+    together = by_source.with_columns(_rates()).group_by(*_KEYS, "moment").agg(
+        pl.col("intervals", "seconds", "time_ns", "rate_gbps", "utilization", "burst").max(),
+        pl.col(*_COUNTS, *_ROUND_TRIPS, "pause_share", "gbps").max(),
+        pl.col("rx_power_dbm", "score").min(),
         worst,
-        pl.col("source").sort().str.join(", "),
-    )
-    return states.with_columns(_shares()).sort("score", *_KEYS, nulls_last=True).collect()
+        pl.col("source").unique().sort().str.join(", "),
+    )  # fmt: skip
+    marked = (pl.col("ecn_marked") / pl.col("packets")).fill_nan(0.0)
+    return together.with_columns(marked.alias("ecn_share")).collect()
 
 
 def link_trends(store: Store, view: View) -> pl.DataFrame:
@@ -126,32 +153,39 @@ def link_trends(store: Store, view: View) -> pl.DataFrame:
 
 
 def link_history(store: Store, view: View, link: str, max_points: int) -> pl.DataFrame:
-    """Return the rows of one link in order of time, with ecn_share, pause_share and gbps."""
-    condition = pl.col("link") == link
-    seen_by = of_collector(view)
-    rows = store.query(
+    """Return one row a time and direction of one link, in order of time.
+
+    Columns: those of `link_states`, the worst collector, and step_s, what the times are apart.
+    """
+    rows = read_with_lengths(
+        store,
         "link_samples",
         view.start_ns,
         view.end_ns,
-        where=condition if seen_by is None else condition & seen_by,
-        max_points=max_points,
+        of_collector(view),
+        max_points,
+        pl.col("link") == link,
     )
-    step = interval_ns(rows["time_ns"])
-    seconds = step / _SECOND_NS
-    return rows.with_columns(
-        (pl.col("ecn_marked") / pl.col("packets")).fill_nan(0.0).alias("ecn_share"),
-        (pl.col("pause_ns") / step).clip(0, 1).alias("pause_share"),
-        (pl.col("bytes") * 8e-9 / seconds).alias("gbps"),
-        pl.lit(seconds).alias("step_s"),
-    ).sort("time_ns")
+    step_ns = interval_of("link_samples", view.start_ns, view.end_ns, max_points)
+    history = _combine(rows.with_columns(pl.col("time_ns").alias("moment")))
+    return (
+        history.drop("moment")
+        .with_columns(pl.lit(step_ns / _SECOND_NS).alias("step_s"))
+        .sort("time_ns", "direction")
+    )
 
 
-def _shares() -> list[pl.Expr]:
-    """Return what counts are in relation: to packets, to time."""
-    seconds = ((pl.col("time_ns") - pl.col("first_ns")) / _SECOND_NS + 1).alias("seconds")
+def _rates() -> list[pl.Expr]:
+    """Return what counts are in relation to time.
+
+    A port that tells of itself every 20 s has one row in them: its utilization is of all that time,
+    and tells how long it was.
+    """
+    bits = pl.col("bytes") * 8
+    known = (pl.col("utilization") > 0) & (pl.col("rate_gbps") > 0)
+    told_ns = pl.when(known).then(bits / (pl.col("utilization") * pl.col("rate_gbps")))
+    lasted_ns = pl.max_horizontal(pl.col("seconds") * _SECOND_NS, told_ns)
     return [
-        seconds,
-        (pl.col("ecn_marked") / pl.col("packets")).fill_nan(0.0).alias("ecn_share"),
-        (pl.col("pause_ns") / _SECOND_NS / seconds).clip(0, 1).alias("pause_share"),
-        (pl.col("bytes") * 8e-9 / seconds).alias("gbps"),
+        (pl.col("pause_ns") / lasted_ns).clip(0, 1).alias("pause_share"),
+        (bits / lasted_ns).alias("gbps"),
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fabricscope.dashboard.data.samples import interval_ns, read_samples
+from fabricscope.dashboard.data.samples import read_intervals
 from fabricscope.dashboard.view import View
 from fabricscope.store import Store
 
@@ -65,8 +65,7 @@ class RdmaPicture(NamedTuple):
 
 def read_rdma(store: Store, view: View) -> RdmaPicture:
     """Return everything about queue pairs in the view."""
-    rows = read_samples(store, view, "rdma_samples", _COLUMNS)
-    step_ns = interval_ns(rows["time_ns"])
+    rows, step_ns = read_intervals(store, view, "rdma_samples", _COLUMNS)
     pairs = _sum_up(rows, view.seconds)
     events = rows.group_by("time_ns").agg(pl.col(*EVENTS, "payload_bytes").sum()).sort("time_ns")
     return RdmaPicture(

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 FRESH_S: Final = 1.0
 """How long an answer is given to others who ask the same."""
 CAPACITY: Final = 128
-"""Answers kept; the longest unused go first."""
+"""Answers kept while fresh; the longest unused go first."""
 
 
 class Reader:
@@ -29,7 +29,7 @@ class Reader:
         self._fresh_s = fresh_s
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._answers: OrderedDict[Hashable, tuple[float, Future[Any]]] = OrderedDict()
+        self._answers: OrderedDict[Hashable, tuple[float, float, Future[Any]]] = OrderedDict()
 
     def read(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Return `function(*args, **kwargs)`, or what it gave another moments ago.
@@ -46,14 +46,14 @@ class Reader:
         with self._lock:
             now = time.monotonic()
             known = self._answers.get(key)
-            if known is not None and (not known[1].done() or now - known[0] < fresh_s):
+            if known is not None and (not known[2].done() or now - known[0] < fresh_s):
                 self._answers.move_to_end(key)
-                answer, mine = known[1], False
+                answer, mine = known[2], False
             else:
                 answer, mine = Future[Any](), True
-                self._answers[key] = (now, answer)
+                self._answers[key] = (now, fresh_s, answer)
                 self._answers.move_to_end(key)
-                self._forget()
+                self._forget(now)
         if mine:
             try:
                 answer.set_result(function(*args, **kwargs))
@@ -61,6 +61,14 @@ class Reader:
                 answer.set_exception(error)
         return cast(_T, answer.result())
 
-    def _forget(self) -> None:
+    def _forget(self, now: float) -> None:
+        """Let go of what nobody is given any more, and of what is too many."""
+        stale = [
+            key
+            for key, (asked, fresh_s, answer) in self._answers.items()
+            if answer.done() and now - asked >= fresh_s
+        ]
+        for key in stale:
+            del self._answers[key]
         while len(self._answers) > self._capacity:
             self._answers.popitem(last=False)

@@ -5,8 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from fabricscope.dashboard.data.samples import interval_ns, of_collector
+from fabricscope.dashboard.data.intervals import find_newest, read_with_lengths
+from fabricscope.dashboard.data.samples import of_collector
 from fabricscope.dashboard.view import View
+from fabricscope.schemas import interval_of
 from fabricscope.series import SERIES
 from fabricscope.store import DeltaStore, Store
 
@@ -38,38 +40,56 @@ class StoreView(NamedTuple):
 
 
 def tap_history(store: Store, view: View, max_points: int) -> pl.DataFrame:
-    """Return, by time and tap: packets and losses a second, bits a second, level, sampling."""
-    rows = store.query(
-        "tap_samples", view.start_ns, view.end_ns, where=of_collector(view), max_points=max_points
+    """Return, by time and tap: packets and losses a second, bits a second, level, sampling.
+
+    step_s: what the times are apart.
+    """
+    rows = read_with_lengths(
+        store, "tap_samples", view.start_ns, view.end_ns, of_collector(view), max_points
     )
-    seconds = interval_ns(rows["time_ns"]) / _SECOND_NS
-    rates = [(pl.col(name) / seconds).alias(name) for name in ("packets", *_LOSSES)]
-    return rows.with_columns(*rates, (pl.col("bytes") * 8 / seconds).alias("bits"))
+    step_ns = interval_of("tap_samples", view.start_ns, view.end_ns, max_points)
+    seconds = pl.col("length_ns") / _SECOND_NS
+    return rows.with_columns(
+        *((pl.col(name) / seconds).alias(name) for name in ("packets", *_LOSSES)),
+        (pl.col("bytes") * 8 / seconds).alias("bits"),
+        pl.lit(step_ns / _SECOND_NS).alias("step_s"),
+    )
 
 
 def tap_states(store: Store, view: View) -> pl.DataFrame:
-    """Return each tap's rates over the last minute of the view, and when it was last heard.
+    """Return each tap's rates over the newest minute of the view that has any, and when that was.
 
-    Columns: collector, tap, packets and bits a second, losses in all, sampling, level, last_ns.
+    Columns: collector, tap, packets and bits a second, losses in that minute, sampling, level,
+    last_ns. Where the seconds have expired, all of the view stands for the minute.
     """
-    start = max(view.start_ns, view.end_ns - _RECENT_S * _SECOND_NS)
-    rows = store.query("tap_samples", start, view.end_ns + _SECOND_NS, where=of_collector(view))
+    where = of_collector(view)
+    start_ns = max(view.start_ns, view.end_ns - _RECENT_S * _SECOND_NS)
+    rows = _read_seconds(store, start_ns, view.end_ns, where)
     if rows.is_empty():
-        rows = store.query(
-            "tap_samples", view.start_ns, view.end_ns, where=of_collector(view), max_points=100
-        )
-    span = (pl.col("time_ns").max() - pl.col("time_ns").min()) / _SECOND_NS + 1
+        newest_ns = find_newest(store, "tap_samples", view.start_ns, view.end_ns, where)
+        if newest_ns is not None:
+            start_ns = max(view.start_ns, newest_ns - (_RECENT_S - 1) * _SECOND_NS)
+            rows = _read_seconds(store, start_ns, newest_ns, where)
+            if rows.is_empty():
+                rows = read_with_lengths(
+                    store, "tap_samples", view.start_ns, view.end_ns, where, _RECENT_S
+                )
+    seconds = pl.col("time_ns").n_unique() * pl.col("length_ns").max() / _SECOND_NS
     return (
         rows.group_by("collector", "tap")
         .agg(
-            (pl.col("packets").sum() / span).alias("packets"),
-            (pl.col("bytes").sum() * 8 / span).alias("bits"),
+            (pl.col("packets").sum() / seconds).alias("packets"),
+            (pl.col("bytes").sum() * 8 / seconds).alias("bits"),
             *(pl.col(name).sum() for name in _LOSSES),
             pl.col("sampling", "level").last(),
             pl.col("time_ns").max().alias("last_ns"),
         )
         .sort("collector", "tap")
     )
+
+
+def _read_seconds(store: Store, start_ns: int, last_ns: int, where: pl.Expr | None) -> pl.DataFrame:
+    return read_with_lengths(store, "tap_samples", start_ns, last_ns + _SECOND_NS, where, None)
 
 
 def describe_store(store: Store) -> StoreView:

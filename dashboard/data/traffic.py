@@ -4,11 +4,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from fabricscope.dashboard.data.samples import (
-    affordable_start,
-    interval_ns,
-    read_samples,
-)
+from fabricscope.dashboard.data.samples import read_events, read_intervals
 from fabricscope.dashboard.data.training import read_taps
 from fabricscope.dashboard.view import View
 from fabricscope.pipeline.contradictions import find_contradictions
@@ -56,7 +52,8 @@ class EndedFlows(NamedTuple):
 def read_traffic(store: Store, view: View) -> Traffic:
     """Return who carried what in the view, by payload (application) and by statistics."""
     columns = ["time_ns", "src", "application", "behaviour", "packets", "bytes", "flows"]
-    rows = read_samples(store, view, "application_samples", columns, points=300).with_columns(
+    rows, step_ns = read_intervals(store, view, "application_samples", columns, points=300)
+    rows = rows.with_columns(
         pl.col("application").replace("", None).fill_null(UNKNOWN),
         pl.col("behaviour").replace("", None),
     )
@@ -68,7 +65,7 @@ def read_traffic(store: Store, view: View) -> Traffic:
     order = ["bytes", "application", "behaviour"]
     times, series = _over_time(rows)
     return Traffic(
-        max(interval_ns(rows["time_ns"]), _LOOKED_NS),
+        max(step_ns, _LOOKED_NS),
         pairs.sort(order, descending=[True, False, False]),
         hosts.sort([*order, "src"], descending=[True, False, False, False]),
         times,
@@ -98,14 +95,17 @@ def read_flows(store: Store, view: View) -> EndedFlows:
     Those of a collector are the ones that its taps saw first.
     """
     taps = read_taps(store, view) if view.collector else None
-    since_ns = affordable_start(store, view, "flows")
-    rows = store.query(
-        "flows",
-        since_ns,
-        view.end_ns,
-        columns=list(_FLOW_COLUMNS),
-        where=None if taps is None else pl.col("tap").is_in(taps),
-    )
+
+    def ask(start_ns: int) -> pl.DataFrame:
+        return store.query(
+            "flows",
+            start_ns,
+            view.end_ns,
+            columns=list(_FLOW_COLUMNS),
+            where=None if taps is None else pl.col("tap").is_in(taps),
+        )
+
+    rows, since_ns = read_events(store, view, "flows", ask)
     found = find_contradictions(rows)
     listed = (
         rows.with_columns(

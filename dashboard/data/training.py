@@ -1,14 +1,15 @@
 """What the page Training asks: jobs as the reports know them, of iterations and job samples."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from fabricscope.dashboard.data.samples import affordable_start, interval_ns, of_collector
+from fabricscope.dashboard.data.samples import of_collector, read_events, read_intervals
 from fabricscope.dashboard.training import Job
 from fabricscope.dashboard.view import View
+from fabricscope.schemas import SECOND_NS
 from fabricscope.store import Store
 
 __all__ = ["STORAGE", "LiveJob", "Storage", "read_jobs", "read_storage", "read_taps"]
@@ -18,9 +19,18 @@ JOBS_LIMIT: Final = 50
 ITERATIONS_LIMIT: Final = 50_000
 """Of a job, the latest ones; the store may hold more."""
 _COLUMNS: Final = (
-    "time_ns", "collector", "job", "operation", "algorithm", "ranks", "end_ns", "message_bytes",
+    "time_ns", "collector", "job", "operation", "algorithm", "end_ns", "message_bytes",
     "algbw_gbps", "busbw_gbps", "straggler",
 )  # fmt: skip
+_PLACE: Final = ("time_ns", "collector", "job", "operation", "message_bytes")
+"""What tells a row of iterations from others."""
+_AROUND_NS: Final = 60 * SECOND_NS
+"""How long before and after its last iteration a job's last sample is looked for: a look takes the
+iterations of 20 s before it."""
+_NEAR_NS: Final = 10 * SECOND_NS
+"""Times so close are asked for together."""
+_LOOKED_NS: Final = 10 * SECOND_NS
+"""A collector looks at applications every ten seconds."""
 
 
 class LiveJob(NamedTuple):
@@ -51,51 +61,123 @@ class Storage(NamedTuple):
 def read_jobs(store: Store, view: View) -> list[LiveJob]:
     """Return the jobs of the view, those held back first, then by their latest iteration."""
     where = of_collector(view)
-    start_ns = affordable_start(store, view, "iterations")
-    rows = store.query("iterations", start_ns, view.end_ns, columns=list(_COLUMNS), where=where)
-    samples = store.query("job_samples", view.start_ns, view.end_ns, where=where)
-    latest = {
-        (row["collector"], row["job"]): row
-        for row in samples.sort("time_ns").group_by("collector", "job").last().to_dicts()
-    }
-    found = [
-        _job(str(collector), str(name), part, latest.get((collector, name), {}))
-        for (collector, name), part in rows.group_by("collector", "job")
-    ]
-    found.sort(key=lambda one: one.key)
-    found.sort(key=lambda one: (one.held > 0, one.iterations["time_ns"][-1]), reverse=True)
-    return [
-        one._replace(job=one.job._replace(number=number))
-        for number, one in enumerate(found[:JOBS_LIMIT], 1)
-    ]
+
+    def ask(start_ns: int) -> pl.DataFrame:
+        return store.query("iterations", start_ns, view.end_ns, columns=list(_COLUMNS), where=where)
+
+    rows, _ = read_events(store, view, "iterations", ask)
+    if rows.is_empty():
+        return []
+    parts = [part.sort("time_ns") for _, part in rows.group_by("collector", "job")]
+    parts.sort(key=lambda part: part.select("collector", "job").row(0))
+    parts.sort(
+        key=lambda part: ((part["straggler"] != "").any(), part["time_ns"][-1]), reverse=True
+    )
+    listed = [_number_collectives(part) for part in parts[:JOBS_LIMIT]]
+    ranks = _ranks_of(store, listed)
+    samples = _last_samples(store, view, listed)
+    return [_job(number, part, ranks, samples) for number, part in enumerate(listed, 1)]
 
 
-def _job(collector: str, name: str, rows: pl.DataFrame, sample: Mapping[str, Any]) -> LiveJob:
-    rows = rows.sort("time_ns").tail(ITERATIONS_LIMIT)
+def _number_collectives(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a job's latest iterations with the number of the collective that each is of."""
     # Sizes are measured a little differently from look to look.
     size = (pl.col("message_bytes").clip(1).log(2) * 4).round()
-    rows = rows.with_columns(
+    return rows.tail(ITERATIONS_LIMIT).with_columns(
         collective=pl.struct("operation", size.alias("size")).rank("dense").cast(pl.Int64) - 1
     )
-    collectives: list[Mapping[str, Any]] = [
-        _collective(part) for _, part in sorted(rows.group_by("collective"), key=lambda one: one[0])
+
+
+def _ranks_of(store: Store, jobs: Sequence[pl.DataFrame]) -> dict[tuple[Any, ...], list[str]]:
+    """Return the ranks of each collective's last iteration, by `_PLACE`.
+
+    There may be a thousand ranks in a row: those of the other rows are not read.
+    """
+    last = pl.concat([job.group_by("collective", maintain_order=True).last() for job in jobs])
+    times = last["time_ns"].unique().sort()
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for start_ns, end_ns in _join_spans((time_ns, time_ns + 1) for time_ns in times):
+        rows = store.query(
+            "iterations",
+            start_ns,
+            end_ns,
+            columns=[*_PLACE, "ranks"],
+            where=pl.col("time_ns").is_in(times.to_list()),
+        )
+        found |= {row[:-1]: row[-1] for row in rows.select(*_PLACE, "ranks").iter_rows()}
+    return found
+
+
+def _last_samples(
+    store: Store, view: View, jobs: Sequence[pl.DataFrame]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the last row of job_samples by collector and job."""
+    spans = [
+        (
+            max(job["time_ns"][-1] - _AROUND_NS, view.start_ns),
+            min(job["end_ns"][-1] + _AROUND_NS, view.end_ns),
+        )
+        for job in jobs
     ]
-    entry = _entry(rows, sample)
+    key = ["collector", "job"]
+    names = pl.concat([job.select(*key).head(1) for job in jobs])
+    last = pl.DataFrame(schema={**names.schema, "time_ns": pl.Int64})
+    for start_ns, end_ns in _join_spans(spans):
+        seen = store.query("job_samples", start_ns, end_ns, columns=[*key, "time_ns"])
+        last = pl.concat([last, seen.select(*key, "time_ns")])
+    last = last.join(names, on=key, how="semi").group_by(key).agg(pl.col("time_ns").max())
+    found = {}
+    for (time_ns,), part in last.group_by("time_ns"):
+        wanted = set(part.select(*key).iter_rows())
+        rows = store.query("job_samples", int(time_ns), int(time_ns) + 1)
+        for row in rows.iter_rows(named=True):
+            if (row["collector"], row["job"]) in wanted:
+                found[row["collector"], row["job"]] = row
+    return found
+
+
+def _join_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans in order, those that nearly touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start_ns, end_ns in sorted(spans):
+        if joined and start_ns <= joined[-1][1] + _NEAR_NS:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end_ns))
+        else:
+            joined.append((start_ns, end_ns))
+    return joined
+
+
+def _job(
+    number: int,
+    rows: pl.DataFrame,
+    ranks: Mapping[tuple[Any, ...], list[str]],
+    samples: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> LiveJob:
+    collector, name = rows.select("collector", "job").row(0)
+    sample = samples.get((collector, name), {})
+    collectives: list[Mapping[str, Any]] = [
+        _collective(part, ranks)
+        for _, part in sorted(rows.group_by("collective"), key=lambda one: one[0])
+    ]
+    everybody = sorted({rank for one in collectives for rank in one["ranks"]})
+    entry = _entry(sample.get("ranks") or everybody, sample)
     held = rows.filter(pl.col("straggler") != "").height
-    return LiveJob(
-        f"{collector}/{name}", name, collector, Job(1, entry, collectives), rows, sample, held
-    )
+    job = Job(number, entry, collectives)
+    return LiveJob(f"{collector}/{name}", name, collector, job, rows, sample, held)
 
 
-def _collective(rows: pl.DataFrame) -> dict[str, Any]:
+def _collective(
+    rows: pl.DataFrame, ranks_of: Mapping[tuple[Any, ...], list[str]]
+) -> dict[str, Any]:
     """Return a collective as the document of `analyze` has it."""
     last = rows.row(-1, named=True)
+    ranks = ranks_of.get(tuple(last[name] for name in _PLACE)) or []
     named = [row["straggler"] for row in rows.tail(20).iter_rows(named=True) if row["straggler"]]
     return {
         "operation": last["operation"],
         "algorithm": last["algorithm"],
-        "ranks": last["ranks"],
-        "rank_count": len(last["ranks"]),
+        "ranks": ranks,
+        "rank_count": len(ranks),
         "message_bytes": last["message_bytes"],
         "iterations": rows.height,
         "iteration_spans": list(zip(rows["time_ns"], rows["end_ns"], strict=True)),
@@ -110,11 +192,8 @@ def _collective(rows: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _entry(rows: pl.DataFrame, sample: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(ranks: list[str], sample: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job as the document of `analyze` has it; what is not known is left out."""
-    ranks = (
-        sample.get("ranks") or rows["ranks"].explode(empty_as_null=False).unique().sort().to_list()
-    )
     entry: dict[str, Any] = {"ranks": ranks}
     if not sample:
         return entry
@@ -144,22 +223,15 @@ def read_storage(store: Store, view: View, ranks: tuple[str, ...]) -> Storage | 
     The behaviour is that of flows from a host, both directions together.
     """
     chosen = pl.col("src").is_in(ranks) & pl.col("behaviour").is_in(STORAGE)
-    collector = of_collector(view)
-    rows = store.query(
-        "application_samples",
-        view.start_ns,
-        view.end_ns,
-        columns=["time_ns", "behaviour", "bytes"],
-        where=chosen if collector is None else chosen & collector,
-        max_points=400,
-    )
+    columns = ["time_ns", "behaviour", "bytes"]
+    rows, step_ns = read_intervals(store, view, "application_samples", columns, where=chosen)
     if rows.is_empty():
         return None
     table = rows.pivot(on="behaviour", index="time_ns", values="bytes", aggregate_function="sum")
     table = table.fill_null(0).sort("time_ns")
     return Storage(
         table["time_ns"].to_list(),
-        max(interval_ns(table["time_ns"]), 10 * 10**9),
+        max(step_ns, _LOOKED_NS),
         {name: table[name].to_list() for name in STORAGE if name in table.columns},
     )
 

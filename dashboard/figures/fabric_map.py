@@ -4,6 +4,7 @@ Large fabrics are drawn as groups of devices and bundles of links; a group opens
 What changes each second is not here but in `map_state`: a number or two for each line of the map.
 """
 
+import hashlib
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -110,21 +111,32 @@ def build_map(fabric: Fabric, every: bool, choice: str = "") -> FabricMap:
 
 
 def map_of_names(names: Sequence[str]) -> FabricMap:
-    """Return a map of links that no topology describes: each from the fabric to what it names."""
+    """Return a map of links that no topology describes: each from the fabric to what it names.
+
+    A node's id comes from its link's name, so that it means the same when others come and go; a
+    click on the line is one on its node (`assets/fabric.js`).
+    """
     shown = list(names)
     rows = max(1, round(len(shown) ** 0.5 / 2))
     columns = max(1, -(-len(shown) // rows))
     elements = [_place("fabric", "fabric", "round-rectangle", BLUE, (0.5, 0.0), 0.2, "")]
+    places = [_place_id(name) for name in shown]
     for number, name in enumerate(shown):
         row, column = divmod(number, columns)
         at = ((column + 0.5) / columns, (row + 1) / rows if rows > 1 else 1.0)
         label = neutralise(name, 60)
-        elements.append(_place(f"n{number}", label, "ellipse", GREY, at, 1 / columns, "end"))
+        elements.append(_place(places[number], label, "ellipse", GREY, at, 1 / columns, "end"))
         edge = _edge(number, number, 0, 1, dim=False)
-        edge["data"] |= {"source": f"n{number}", "target": "fabric"}
+        edge["data"] |= {"source": places[number], "target": "fabric"}
         elements.append(edge)
-    nodes: dict[str, tuple[str, ...]] = {f"n{n}": (name,) for n, name in enumerate(shown)}
+    nodes: dict[str, tuple[str, ...]] = {
+        place: (name,) for place, name in zip(places, shown, strict=True)
+    }
     return FabricMap(elements, tuple((name,) for name in shown), nodes, grouped=False)
+
+
+def _place_id(name: str) -> str:
+    return f"n-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
 def choices(fabric: Fabric) -> list[str]:

@@ -1,5 +1,6 @@
 """The page Alerts: what fires now, acknowledging and silencing it, and what happened before."""
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -27,6 +28,8 @@ from fabricscope.pipeline.alerts import Silence, acknowledge, end_silence, silen
 
 __all__ = ["PAGE"]
 
+_WRITING: Final = threading.Lock()
+"""A store is opened by one at a time."""
 _SEVERITY: Final = {"bad": ["critical"], "poor": ["warning"], "fair": ["notice"], "good": ["info"]}
 _STATE: Final = {"bad": ["firing"], "good": ["resolved"], "fair": ["acknowledged", "silenced"]}
 _MINUTES: Final = {"15": "15 minutes", "60": "an hour", "480": "8 hours", "1440": "a day",
@@ -224,7 +227,7 @@ def _change(site: Site, rows: Sequence[dict[str, Any]], minutes: int | None, not
         raise ConfigError("no alert is chosen; click its row first")
     collector, rule, subject = (str(part) for part in rows[0]["key"])
     by = current_visitor().name or "somebody at this host"
-    with site.store as store:
+    with _WRITING, site.store as store:
         if minutes is None:
             acknowledge(store, collector, rule, subject, by=by, note=note)
             return f"{neutralise(rule)} about {neutralise(subject)} is acknowledged by {by}."
@@ -240,7 +243,7 @@ def _end(site: Site, rows: Sequence[dict[str, Any]]) -> str:
         raise ConfigError("no silence is chosen; click its row first")
     rule, subject = (str(part) for part in rows[0]["key"])
     now = time.time_ns()
-    with site.store as store:
+    with _WRITING, site.store as store:
         held = Silence(rule, subject, now, now, "", "")
         end_silence(store, held, by=current_visitor().name or "somebody at this host")
     return f"The silence of {neutralise(rule)} about {neutralise(subject)} has ended."

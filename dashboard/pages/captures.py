@@ -45,6 +45,7 @@ def _layout(site: Site, view: View) -> Component:
             dcc.Store(id=ids.Captures.UPLOADED),
             dcc.Store(id=ids.Captures.SHOWN),
             dcc.Store(id=ids.Captures.PACKETS_SHOWN),
+            dcc.Store(id=ids.Captures.DISSECTED),
             dcc.Store(id=ids.Captures.SCROLL),
             dcc.Interval(id=ids.Captures.WORK, interval=_POLL_MS, disabled=True),
             panel(

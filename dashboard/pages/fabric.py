@@ -12,7 +12,14 @@ from dash_cytoscape import Cytoscape
 
 from fabricscope.dashboard import ids
 from fabricscope.dashboard.data.alerts import open_alerts
-from fabricscope.dashboard.data.links import GOOD, STEPS, classify, link_states, states_at
+from fabricscope.dashboard.data.links import (
+    BEHIND_S,
+    GOOD,
+    STEPS,
+    classify,
+    link_states,
+    states_at,
+)
 from fabricscope.dashboard.data.map_state import map_state
 from fabricscope.dashboard.figures.fabric_map import (
     STYLES,
@@ -245,7 +252,6 @@ def _draw(site: Site, view: View, step: int) -> tuple[Any, ...]:
         return [], "", False, True, no_update, no_update, no_update, [], [], [], []
     shown, key = _find_map(site, view, moment.states)
     state = {**map_state(shown.lines, moment.states), "key": key}
-    when = _clock(moment.time_ns)
     alerts = site.read(open_alerts, shared)
     none = "All links have 90 points or more." if moment.states.height else "No samples yet."
     busiest = moment.states.top_k(_BUSY, by="utilization")
@@ -257,7 +263,7 @@ def _draw(site: Site, view: View, step: int) -> tuple[Any, ...]:
         False,
         tiles(_tiles(site, moment.states, alerts)),
         state,
-        f"Now ({when} UTC)" if moment.newest and view.live else f"{when} UTC",
+        _name_moment(moment, view),
         list_links(worst, view, none),
         list_links(busiest, view),
         list_alerts(alerts.head(_ALERTS), view, alerts.height),
@@ -275,6 +281,14 @@ def _at(site: Site, view: View, step: int) -> _Moment:
     reach_s = max(1, span // STEPS // 1_000_000_000)
     end_ns = view.start_ns + span * (step + 1) // (STEPS + 1)
     return _Moment(site.read(states_at, view, end_ns, reach_s), end_ns, False)
+
+
+def _name_moment(moment: _Moment, view: View) -> str:
+    when = f"{_clock(moment.time_ns)} UTC"
+    if not (moment.newest and view.live):
+        return when
+    silent = view.end_ns - moment.time_ns > BEHIND_S * 1_000_000_000
+    return f"Newest ({when})" if silent else f"Now ({when})"
 
 
 def _find_map(site: Site, view: View, states: pl.DataFrame) -> tuple[FabricMap, str]:

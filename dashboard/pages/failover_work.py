@@ -1,6 +1,7 @@
 """What the page Failover does meanwhile: runs an experiment, and draws fabric and results."""
 
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,7 +11,13 @@ from dash.development.base_component import Component
 
 from fabricscope.dashboard import ids
 from fabricscope.dashboard.data.training import read_jobs
-from fabricscope.dashboard.experiment import Experiment, Fabrics, read_experiment
+from fabricscope.dashboard.experiment import (
+    FAILURES_LIMIT,
+    SCHEMES_LIMIT,
+    Experiment,
+    Fabrics,
+    read_experiment,
+)
 from fabricscope.dashboard.failover import describe_headline, list_remarks, list_totals
 from fabricscope.dashboard.figures.fabric_map import FabricMap, build_map
 from fabricscope.dashboard.figures.failover_map import paint, worst_loads
@@ -27,12 +34,15 @@ from fabricscope.dashboard.simulation import build_sections
 from fabricscope.dashboard.site import Site
 from fabricscope.dashboard.tasks import Task, Tasks
 from fabricscope.dashboard.view import View, read_view
-from fabricscope.errors import FabricscopeError
+from fabricscope.errors import ConfigError, FabricscopeError
 from fabricscope.topology.background import run_scenario
 from fabricscope.topology.fabric import Fabric
 
 __all__ = ["Bench", "bench_of", "register"]
 
+_LIMIT_S: Final = 900.0
+"""How long an experiment may take: others wait for it."""
+_MAPS_KEPT: Final = 2
 _EVERY_LIMIT: Final = 600
 """Links up to which every switch is drawn by itself."""
 _WINDOWS: Final = ("", "before", "during", "after")
@@ -57,7 +67,18 @@ class Bench:
         def work(
             progress: Callable[[int, int | None], None], cancelled: Callable[[], bool]
         ) -> dict[str, Any]:
-            return run_scenario(content, progress, cancelled)
+            until_s = time.monotonic() + _LIMIT_S
+
+            def stopped() -> bool:
+                if time.monotonic() > until_s:
+                    raise FabricscopeError(
+                        f"the experiment takes longer than the {_LIMIT_S / 60:.0f} minutes it may "
+                        "here; take fewer ranks or repetitions or the flow level, or run it with "
+                        "fabricscope simulate"
+                    )
+                return cancelled()
+
+            return run_scenario(content, progress, stopped)
 
         return self.tasks.begin(experiment, work)
 
@@ -74,8 +95,12 @@ class Bench:
         names = drawn.nodes.get(str(clicked.get("id")), ())
         return names if len(names) == 1 else ()
 
+    def close(self) -> None:
+        """Delete the fabrics that were brought in."""
+        self.fabrics.close()
 
-@functools.lru_cache(maxsize=8)
+
+@functools.lru_cache(maxsize=_MAPS_KEPT)
 def _draw_map(fabric: Fabric) -> FabricMap:
     return build_map(fabric, len(fabric.links) <= _EVERY_LIMIT)
 
@@ -132,6 +157,7 @@ def _register_run(app: Dash, site: Site, bench: Bench) -> None:
         query = read_view(view).query(**chosen.parameters())
         # What is run is what the address says, so that the address is the result's.
         wanted = _wanted(site, read_view(f"?{query}"))
+        _check_kept(chosen, wanted)
         known = bench.tasks.find(wanted)
         if known is not None and known.state == "failed":
             bench.tasks.forget(wanted)
@@ -155,7 +181,7 @@ def _register_run(app: Dash, site: Site, bench: Bench) -> None:
     def follow(view: Any, count: Any, cancel: Any, clicks: Any, shown: Any) -> Sequence[object]:
         wanted = _wanted(site, read_view(view))
         if ctx.triggered_id == ids.Failover.CANCEL:
-            bench.tasks.cancel(wanted)
+            _cancel(bench, wanted)
         return _follow(bench, wanted, shown)
 
     # Apart from what asks for progress, since it takes longer than the pause between two questions.
@@ -208,6 +234,27 @@ def _register_map(app: Dash, bench: Bench, site: Site) -> None:
 
 def _wanted(site: Site, view: View) -> Experiment:
     return read_experiment(view, site_fabric=site.fabric is not None)
+
+
+def _check_kept(chosen: Experiment, wanted: Experiment) -> None:
+    """Raise ConfigError where `wanted`, which the address holds, lacks some of `chosen`."""
+    for given, kept in (
+        (chosen.failures, wanted.failures),
+        (chosen.schemes, wanted.schemes),
+        (chosen.fabric, wanted.fabric),
+        (chosen.workload, wanted.workload),
+    ):
+        if given and given != kept:
+            raise ConfigError(
+                f"the experiment is too long for an address; take at most {FAILURES_LIMIT} "
+                f"failures and {SCHEMES_LIMIT} schemes, and shorter texts"
+            )
+
+
+def _cancel(bench: Bench, wanted: Experiment) -> None:
+    """Call an experiment off. Raises ConfigError for a viewer."""
+    require_operator("call simulations off")
+    bench.tasks.cancel(wanted)
 
 
 def _result(site: Site, bench: Bench, view: View) -> dict[str, Any] | None:

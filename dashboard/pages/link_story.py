@@ -10,7 +10,6 @@ from dash.development.base_component import Component
 from fabricscope.dashboard import ids
 from fabricscope.dashboard.data.alerts import open_alerts
 from fabricscope.dashboard.data.links import classify, link_history
-from fabricscope.dashboard.data.samples import interval_ns
 from fabricscope.dashboard.figures.link_story import draw_load, draw_round_trips, draw_scores
 from fabricscope.dashboard.figures.live_strips import Strip, draw_strips
 from fabricscope.dashboard.figures.palette import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILION
@@ -109,7 +108,6 @@ def _draw(site: Site, view: View, link: str) -> Sequence[object]:
             [], *(no_update,) * 4,
         )  # fmt: skip
     start, end = view.start_ns, view.end_ns
-    step = interval_ns(history["time_ns"])
     last = _latest(history)
     alerts = site.read(open_alerts, view)
     about = alerts.filter(pl.col("subject").str.contains(link, literal=True))
@@ -119,7 +117,7 @@ def _draw(site: Site, view: View, link: str) -> Sequence[object]:
         _side(history, last, about, view, _packets(site, view, history, link)),
         placed(draw_load(history, start, end)),
         placed(draw_scores(history, start, end)),
-        placed(_draw_events(history, step, start, end)),
+        placed(_draw_events(history, start, end)),
         placed(draw_round_trips(history, start, end)),
     )
 
@@ -130,15 +128,14 @@ def _latest(history: pl.DataFrame) -> dict[str, Any]:
     return newest.sort("score", nulls_last=True).row(0, named=True)
 
 
-def _draw_events(history: pl.DataFrame, step: int, start_ns: int, end_ns: int) -> Any:
+def _draw_events(history: pl.DataFrame, start_ns: int, end_ns: int) -> Any:
     counted = (
         history.with_columns((pl.col("pause_ns") / 1e6).alias("pause_ms"))
-        .group_by("time_ns", "direction")
-        .agg(pl.col(name).max() for name, *_ in _STRIPS)  # sources that see the same are not added
         .group_by("time_ns")
         .agg(pl.col(name).sum() for name, *_ in _STRIPS)
         .sort("time_ns")
     )
+    step = int(history["step_s"][0] * 1e9)
     strips = [
         Strip(title, noun, color, counted[name].to_list()) for name, title, noun, color in _STRIPS
     ]

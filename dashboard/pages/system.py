@@ -86,7 +86,7 @@ def _layout(site: Site, view: View) -> Component:
                 id=ids.System.EMPTY, hidden=True,
             ),
             panel("Taps", grid(ids.System.TAPS, _TAPS, row_id="id", height_px=190),
-                  note="rates and counts of the last minute"),
+                  note="rates and counts of the newest minute"),
             html.Div(
                 [
                     panel("Carried to the analyzers", graph(named(ids.System.RATES), 260)),
@@ -164,7 +164,7 @@ def _tiles(taps: pl.DataFrame, kept: StoreView, lag_s: float | None, site: Site)
         Tile("Collectors", format_count(taps["collector"].n_unique()), count),
         Tile("Packets", f"{float(taps['packets'].sum()):,.0f} /s",
              format_bit_rate(float(taps["bits"].sum()))),
-        Tile("Dropped", format_count(dropped), "packets in the last minute",
+        Tile("Dropped", format_count(dropped), "packets in the newest minute",
              "bad" if dropped else "good"),
         Tile("Left out", format_count(skipped), _LEVELS[min(level, 3)],
              "poor" if skipped or level else "good"),
@@ -209,8 +209,8 @@ def _draw_losses(history: pl.DataFrame, view: View) -> Any:
         for name, title, noun, color in _LOSSES
     ]
     times = sums["time_ns"].to_list()
-    step = times[1] - times[0] if len(times) > 1 else 1_000_000_000
-    return draw_strips(times, strips, step, view.start_ns, view.end_ns)
+    step_s = history["step_s"][0] if history.height else 1.0
+    return draw_strips(times, strips, int(step_s * 1e9), view.start_ns, view.end_ns)
 
 
 def _describe(kept: StoreView, site: Site) -> Component:

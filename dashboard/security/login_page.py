@@ -64,8 +64,11 @@ def add_login(server: FastAPI, users: UserFile, logins: Logins, rules: Rules) ->
         answer.delete_cookie(rules.cookie, path="/", httponly=True, secure=rules.tls)
         return answer
 
-    server.add_api_route(LOGIN_PATH, show, methods=["GET"], include_in_schema=False)
-    server.add_api_route(LOGIN_PATH, log_in, methods=["POST"], include_in_schema=False)
+    async def visit(request: Request) -> Response:
+        return await (log_in if request.method == "POST" else show)(request)
+
+    # One route, so that the answer to another method lists both.
+    server.add_api_route(LOGIN_PATH, visit, methods=["GET", "POST"], include_in_schema=False)
     server.add_api_route(LOGOUT_PATH, log_out, methods=["POST"], include_in_schema=False)
     return attempts
 

@@ -6,6 +6,8 @@ FabricscopeError                 base: printed as one line, exit status 2
 +-- ConfigError                  an option or a configuration file is wrong
 +-- FabricError                  a fabric, scenario or workload is impossible or misspelt
 +-- StoreError                   a store cannot be read or written
+|   +-- StoreFullError           the disk under it is full
+|   +-- TooManyRowsError         an answer would have more rows than one may have
 +-- DependencyError              a program or an optional package is not installed
 
 Anything else that escapes is a bug and is allowed to crash.
@@ -34,6 +36,14 @@ class FabricError(FabricscopeError):
 
 class StoreError(FabricscopeError):
     """A store cannot be read or written; names it and says what to do."""
+
+
+class StoreFullError(StoreError):
+    """The disk under the store is full."""
+
+
+class TooManyRowsError(StoreError):
+    """An answer would have too many rows: take a shorter range or fewer points."""
 
 
 class DependencyError(FabricscopeError):

@@ -3,22 +3,26 @@
 What a flush returned is kept whatever happens to the process; what is still in the buffer is not.
 """
 
-import contextlib
+import fcntl
 import logging
+import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
+from urllib.parse import quote
 
 import polars as pl
 
 from fabricscope.errors import StoreError
 from fabricscope.series import SERIES, is_folded
+from fabricscope.shrinking import rank_of, shrink
 from fabricscope.store import RESOLUTIONS_NS, DeltaStore, Store, StoreFullError, schema_of
 
-__all__ = ["Recorder", "Retention"]
+__all__ = ["ALERTS_NS", "Recorder", "Retention"]
 
 FLUSH_S: Final = 1.0
 UPKEEP_S: Final = 60.0
@@ -30,7 +34,12 @@ PIECE: Final = 360
 PIECE_ROWS: Final = 1_000_000
 """Intervals folded at a time, fewer where they hold more rows than that."""
 
-_SHRINK_ROUNDS: Final = 4
+ALERTS_NS: Final = 30 * 86_400 * 10**9
+"""Alerts and silences stay at least so long: they are few, and what they say holds until then."""
+
+SWEEP_S: Final = 3_600.0
+"""How often files are looked for that no table knows."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,20 +47,19 @@ _LOG = logging.getLogger(__name__)
 class Retention:
     """How long rows stay. keep_ns: of the samples of a second, and events; None: for ever.
 
-    Folded samples stay ten times as long for each coarser resolution. max_bytes: of the whole
-    store; None: as the disk allows.
+    Folded samples stay ten times as long for each coarser resolution, alerts at least ALERTS_NS.
+    max_bytes: of the whole store; None: as the disk allows.
     """
 
     keep_ns: int | None = None
     max_bytes: int | None = None
 
-    def keep_of(self, resolution: str | None) -> int | None:
-        """Return how long rows of a resolution stay, ns."""
+    def keep_of(self, place: str) -> int | None:
+        """Return how long rows of a Delta table stay, ns."""
         if self.keep_ns is None:
             return None
-        rank = 0 if resolution is None else list(RESOLUTIONS_NS).index(resolution) + 1
-        keep_ns: int = self.keep_ns * 10**rank
-        return keep_ns
+        keep_ns: int = self.keep_ns * 10 ** rank_of(place)
+        return max(keep_ns, ALERTS_NS) if place == "alerts" else keep_ns
 
 
 @dataclass
@@ -82,6 +90,12 @@ class Recorder:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._upkept_ns = 0
+        self._swept_s = -SWEEP_S
+        self._claim: int | None = None
+        # First and last time of this collector's rows by table: written here, and before.
+        self._written: dict[str, tuple[int, int]] = {}
+        self._earlier: dict[str, tuple[int, int] | None] = {}
+        self._reached: dict[str, int] = {}
 
     @property
     def problem(self) -> str:
@@ -108,28 +122,41 @@ class Recorder:
     def flush(self) -> int:
         """Write what is buffered; return how many rows are kept now.
 
-        While the disk is full rows stay buffered, up to a bound, and `problem` says so.
+        What a table does not take stays buffered, up to a bound, and `problem` says so; while the
+        disk is full no other is tried.
         """
         with self._flushing:
-            kept = 0
+            kept, trouble = 0, None
             with self._lock:
                 waiting, self._waiting = self._waiting, defaultdict(list)
             for table in list(waiting):
                 frame = pl.concat(waiting[table])
                 try:
                     self.store.append(table, frame)
-                except StoreError as error:
-                    self._put_back(waiting)
-                    self._meet(error)
-                    break
+                except Exception as error:  # rows must not get lost, whatever it is
+                    trouble = error
+                    if isinstance(error, StoreFullError):
+                        break
+                    continue
                 del waiting[table]
                 with self._lock:
                     self._rows -= frame.height
+                self._note(table, frame)
                 self.flushed_rows += frame.height
                 kept += frame.height
-            else:
+            if trouble is None:
                 self._problem = ""
+            else:
+                self._put_back(waiting)
+                self._meet(trouble)
             return kept
+
+    def _note(self, table: str, frame: pl.DataFrame) -> None:
+        if is_folded(table):
+            first, last = self._written.get(table, (2**63, -(2**63)))
+            times = pl.col("time_ns")
+            oldest, newest = frame.select(times.min(), newest=times.max()).row(0)
+            self._written[table] = (min(first, oldest), max(last, newest))
 
     def _put_back(self, waiting: dict[str, list[pl.DataFrame]]) -> None:
         with self._lock:
@@ -138,20 +165,25 @@ class Recorder:
             while self._rows > MAX_BUFFERED_ROWS:
                 self._drop_oldest()
 
-    def _meet(self, error: StoreError) -> None:
-        if str(error) != self._problem:
-            _LOG.warning("%s", error)
-        self._problem = str(error)
+    def _meet(self, error: Exception) -> None:
+        self._problem = _tell(error, self._problem)
         store = self.store
         if (
             isinstance(error, StoreFullError)
             and isinstance(store, DeltaStore)
             and self.retention.max_bytes is not None
         ):
-            self._shrink(store, int(store.size_bytes() * 0.9))
+            try:
+                shrink(store, int(store.size_bytes() * 0.9))
+            except Exception as failed:  # who flushes must go on
+                _tell(failed)
 
     def start(self) -> None:
-        """Flush every `flush_s` and look after the tables every `upkeep_s`, in threads."""
+        """Flush every `flush_s` and look after the tables every `upkeep_s`, in threads.
+
+        Raises StoreError when another process writes to the directory as the same collector.
+        """
+        self._claim_name()
         self._upkept_ns = self.clock()
         for name, work, every_s in (
             ("store-flush", self.flush, self.flush_s),
@@ -162,11 +194,36 @@ class Recorder:
             thread.start()
             self._threads.append(thread)
 
+    def _claim_name(self) -> None:
+        """Make sure that nobody else folds the samples of this collector: they would be twice."""
+        if not isinstance(self.store, DeltaStore):
+            return
+        root = self.store.root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            path = root / f".{quote(self.collector, safe='')}.lock"
+            self._claim = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._release_name()
+            raise StoreError(
+                f"another running process writes to store {root} as collector {self.collector}; "
+                "give this one another --collector name"
+            ) from None
+        except OSError as error:
+            # Not every file system has locks, and a store that cannot be written tells that itself.
+            _LOG.info("store %s is not locked: %s", root, error)
+
+    def _release_name(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
+
     def _repeat(self, work: Callable[[], object], every_s: float) -> None:
         while not self._stopped.wait(every_s):
             try:
                 work()
-            except StoreError as error:
+            except Exception as error:  # a thread that ends would do so unheard
                 self._meet(error)
 
     def stop(self) -> None:
@@ -175,50 +232,83 @@ class Recorder:
         for thread in self._threads:
             thread.join()
         self.flush()
+        self._release_name()
 
     def _upkeep_when_due(self) -> None:
         now_ns = self.clock()
-        if now_ns - self._upkept_ns >= self.upkeep_s * 1e9:
+        if abs(now_ns - self._upkept_ns) >= self.upkeep_s * 1e9:
             self._upkept_ns = now_ns
             try:
                 self.upkeep()
             except StoreError as error:
                 self._upkeep_problem = f"the store's upkeep stopped: {error}"
-                raise
-            self._upkeep_problem = ""
+            else:
+                self._upkeep_problem = ""
 
     def upkeep(self) -> None:
-        """Fold complete intervals, forget what is too old, and join small files."""
+        """Fold complete intervals, forget what is too old, and join small files.
+
+        A step that fails keeps no other from its work. Raises StoreError with the first failure.
+        """
         store = self.store
         if not isinstance(store, DeltaStore):
             return
+        failures: list[str] = []
+        for step in self._steps(store):
+            try:
+                step()
+            except Exception as error:  # one broken table must not let the others grow
+                failures.append(_tell(error, self._upkeep_problem))
+        if failures:
+            raise StoreError(failures[0])
+
+    def _steps(self, store: DeltaStore) -> Iterator[Callable[[], object]]:
+        """Yield what there is to do, one table at a time."""
         for table in SERIES:
             if is_folded(table):
-                self._fold(store, table)
-        self._forget(store)
+                yield partial(self._fold, store, table)
         for place in store.places():
-            files = store.files(place)
-            if files is not None and files.height > 1:
-                store.compact(place)
+            keep_ns = self.retention.keep_of(place)
+            if keep_ns is not None:
+                yield partial(store.forget, place, self.clock() - keep_ns)
+        orphans = time.monotonic() - self._swept_s >= SWEEP_S
+        if orphans:
+            self._swept_s = time.monotonic()
+        for place in store.places():
+            yield partial(self._join, store, place, orphans)
+        # What was joined takes less than before: the last thing to measure.
+        if self.retention.max_bytes is not None:
+            yield partial(shrink, store, self.retention.max_bytes)
+
+    def _join(self, store: DeltaStore, place: str, orphans: bool) -> None:
+        files = store.files(place)
+        if orphans:
+            store.compact(place, orphans=True)
+        elif files is not None and files.height > 1:
+            store.compact(place)
 
     def _fold(self, store: DeltaStore, table: str) -> None:
         """Add the complete intervals of each resolution that are not folded yet.
 
-        Where to go on is read from the folded table itself, so that a crash in between neither
-        loses nor repeats an interval.
+        What is complete, this collector's own rows say: another one's clock may be ahead. Where to
+        go on is read from the folded table itself, once, so that a crash in between neither loses
+        nor repeats an interval.
         """
         own = pl.col("collector") == self.collector
+        span = self._own_span(store, table, own)
+        if span is None:
+            return
         finer = table
-        finer_ns = 1_000_000_000
+        # The newest interval may still grow: samples come up to two flushes late.
+        until = span[1] + 1_000_000_000 - int(2 * self.flush_s * 1e9)
         for name, interval_ns in RESOLUTIONS_NS.items():
             place = f"{table}.{name}"
-            source = store.span(finer)
-            if source is None:
-                return
-            done = store.last(place, own)
-            start = source[0] // interval_ns * interval_ns if done is None else done + interval_ns
-            # The newest interval may still grow: samples come up to two flushes late.
-            until = source[1] + finer_ns - int(2 * self.flush_s * 1e9) * (finer == table)
+            # Taken out until all is well: after a failure only the table knows what it has.
+            start = self._reached.pop(place, None)
+            if start is None:
+                done = store.last(place, own)
+                first = span[0] // interval_ns * interval_ns
+                start = first if done is None else done + interval_ns
             until = until // interval_ns * interval_ns
             while start < until:
                 # In pieces, so that a collector that was away for long needs no more memory.
@@ -230,33 +320,30 @@ class Recorder:
                 if not rows.is_empty():
                     store.write(place, rows)
                 start = stop
-            finer, finer_ns = place, interval_ns
+            self._reached[place] = start
+            finer = place
 
-    def _forget(self, store: DeltaStore) -> None:
-        now = self.clock()
-        for place in store.places():
-            _, _, resolution = place.partition(".")
-            keep_ns = self.retention.keep_of(resolution or None)
-            if keep_ns is not None:
-                store.forget(place, now - keep_ns)
-        if self.retention.max_bytes is not None:
-            self._shrink(store, self.retention.max_bytes)
+    def _own_span(self, store: DeltaStore, table: str, own: pl.Expr) -> tuple[int, int] | None:
+        """Return the first and last time of rows of this collector, None when it has none.
 
-    def _shrink(self, store: DeltaStore, limit_bytes: int) -> None:
-        """Give up the oldest of the finest rows, as much as the store is over its limit."""
-        for _ in range(_SHRINK_ROUNDS):
-            size = store.size_bytes()
-            if size <= limit_bytes:
-                return
-            spans = {place: store.span(place) for place in store.places()}
-            held = {place: span for place, span in spans.items() if span and span[1] > span[0]}
-            fine = {place: span for place, span in held.items() if "." not in place} or held
-            if not fine:
-                return
-            oldest = min(span[0] for span in fine.values())
-            newest = max(span[1] for span in fine.values())
-            part = min(1.1 * (size - limit_bytes) / size, 0.9)
-            for place in fine:
-                with contextlib.suppress(StoreFullError):
-                    store.forget(place, oldest + int((newest - oldest) * part) + 1)
-                    store.compact(place)
+        What is there from earlier runs is looked for once; its first time is that of anybody.
+        """
+        written = self._written.get(table)
+        if table not in self._earlier:
+            before = own if written is None else own & (pl.col("time_ns") < written[0])
+            last = store.last(table, before)
+            everyone = store.span(table) if last is not None else None
+            self._earlier[table] = (everyone[0], last) if everyone and last is not None else None
+        spans = [span for span in (written, self._earlier[table]) if span is not None]
+        if not spans:
+            return None
+        return min(first for first, _ in spans), max(last for _, last in spans)
+
+
+def _tell(error: Exception, known: str = "") -> str:
+    """Return what went wrong in one sentence, which the log gets too unless it is known."""
+    expected = isinstance(error, StoreError)
+    text = str(error) if expected else f"{type(error).__name__}: {error}"
+    if text not in known:
+        _LOG.warning("%s", text, exc_info=None if expected else error)
+    return text

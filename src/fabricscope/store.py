@@ -4,6 +4,8 @@
 compacts and forgets is in `recorder`; InfluxDB is in `influx`, and `open_store` chooses.
 """
 
+import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,13 +17,15 @@ import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from fabricscope.errors import StoreError
+from fabricscope.errors import StoreError, StoreFullError
 from fabricscope.schemas import (
     MAX_ROWS,
     RESOLUTIONS_NS,
     SECOND_NS,
+    bounded,
     fold,
-    resolution_for,
+    interval_at,
+    interval_of,
     schema_of,
     stored_schema,
 )
@@ -45,6 +49,7 @@ _FILE_ROWS: Final = 2_000_000
 """A file is joined with others until it has either: the newest ones are written again each time,
 and columns that seldom change take less than a byte a row."""
 _ATTEMPTS: Final = 5
+_LENGTH: Final = "length_ns"  # what a row stands for, besides the columns of its table
 _CONFIGURATION: Final = {"delta.logRetentionDuration": "interval 1 minutes"}
 """Nobody asks for old versions of a table; without this its log grows for a month."""
 
@@ -136,16 +141,16 @@ class DeltaStore:
         """Return rows with start_ns <= time_ns < end_ns, in order of time.
 
         max_points: at most so many intervals; samples then come from the finest resolution that
-        has no more, and what is not folded yet is folded on the way. A table without rows gives an
-        empty frame. Raises StoreError when the answer has more than MAX_ROWS rows.
+        has no more (`interval_of` tells which), and what is not folded yet is folded on the way. A
+        table without rows gives an empty frame, more than MAX_ROWS rows raise TooManyRowsError.
         """
         schema = schema_of(table)
         wanted = list(columns) if columns is not None else list(schema)
-        resolution = resolution_for(table, start_ns, end_ns, max_points)
-        if resolution is None:
+        interval_ns = interval_of(table, start_ns, end_ns, max_points)
+        if interval_ns == SECOND_NS:
             frame = self.read(table, start_ns, end_ns, where, wanted)
         else:
-            frame = self._read_folded(table, resolution, start_ns, end_ns, where, wanted)
+            frame = self._read_folded(table, interval_ns, start_ns, end_ns, where, wanted)
         return frame.sort("time_ns").select(wanted)
 
     def span(self, place: str) -> tuple[int, int] | None:
@@ -205,8 +210,11 @@ class DeltaStore:
             return []
         return sorted(path.parent.name for path in self.root.glob("*/_delta_log"))
 
-    def compact(self, place: str) -> tuple[int, int]:
-        """Join small files and delete those no longer needed; return how many were and are."""
+    def compact(self, place: str, *, orphans: bool = False) -> tuple[int, int]:
+        """Join small files and delete those no longer needed; return how many were and are.
+
+        orphans: delete also what no log knows, left by one that was killed or met a full disk.
+        """
         delta = self._open(place)
         if delta is None:
             return 0, 0
@@ -216,8 +224,10 @@ class DeltaStore:
         target = min(_FILE_BYTES, max(_FILE_ROWS * size // max(rows, 1), 1))
         try:
             delta.optimize.compact(target_size=target)
-            # Only files that the log itself gave up: what others are writing is not among them.
-            delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+            # Files that the log itself gave up, or old ones: not what others are writing.
+            delta.vacuum(
+                int(orphans), dry_run=False, enforce_retention_duration=False, full=orphans
+            )
             delta.create_checkpoint()
             delta.cleanup_metadata()
         except CommitFailedError:
@@ -236,6 +246,8 @@ class DeltaStore:
             result: dict[str, Any] = delta.delete(f"time_ns < {int(before_ns)}")
         except CommitFailedError:
             return 0
+        except (OSError, DeltaError) as error:
+            raise self._explain(error) from error
         return int(result.get("num_deleted_rows") or 0)
 
     def check_writable(self) -> None:
@@ -252,7 +264,13 @@ class DeltaStore:
 
     def size_bytes(self) -> int:
         """Return what the store takes on disk, old versions included."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        total = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                # Others delete what they have joined.
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.stat(os.path.join(folder, name)).st_size
+        return total
 
     def _open(self, place: str) -> DeltaTable | None:
         try:
@@ -272,16 +290,15 @@ class DeltaStore:
     ) -> pl.DataFrame:
         """Return rows of the Delta table `place`, in no order.
 
-        Files without rows in the range are not opened. Raises StoreError for more than MAX_ROWS.
+        Files without rows in the range are not opened; too many rows raise TooManyRowsError.
         """
         schema = schema_of(place.split(".")[0])
+        chosen = list(schema if columns is None else dict.fromkeys([*columns, "time_ns"]))
 
         def look(rows: pl.LazyFrame) -> pl.DataFrame:
-            if columns is not None:
-                rows = rows.select(list(dict.fromkeys([*columns, "time_ns"])))
-            return rows.head(MAX_ROWS + 1).collect()
+            return rows.select(chosen).head(MAX_ROWS + 1).collect()
 
-        return _bounded(self._look([(place, start_ns, end_ns)], where, schema, look), place)
+        return bounded(self._look([(place, start_ns, end_ns)], where, schema, look), place)
 
     def _look(
         self,
@@ -303,9 +320,9 @@ class DeltaStore:
             together = pl.concat(found)
             try:
                 return answer(together if where is None else together.filter(where))
-            except (FileNotFoundError, pl.exceptions.ComputeError):
+            except (OSError, pl.exceptions.ComputeError) as error:
                 if attempt == _ATTEMPTS - 1:
-                    raise
+                    raise self._explain(error) from error
         raise AssertionError("unreachable")
 
     def _rows(
@@ -318,33 +335,32 @@ class DeltaStore:
         paths = [str(self.root / place / path) for path in inside["path"]]
         if not paths:
             return None
-        time_ns = pl.col("time_ns")
-        return _scan(paths, schema).filter((time_ns >= start_ns) & (time_ns < end_ns))
+        time_ns, length_ns = pl.col("time_ns"), pl.lit(float(interval_at(place)))
+        rows = _scan(paths, schema).filter((time_ns >= start_ns) & (time_ns < end_ns))
+        return rows.with_columns(length_ns.alias(_LENGTH))
 
     def _read_folded(
         self,
         table: str,
-        resolution: str,
+        interval_ns: int,
         start_ns: int,
         end_ns: int,
         where: pl.Expr | None,
         columns: Sequence[str],
     ) -> pl.DataFrame:
         """Return folded samples; the newest, not folded yet, are folded from finer ones."""
-        names = list(RESOLUTIONS_NS)
-        interval_ns = RESOLUTIONS_NS[resolution]
+        kept = [f"{table}.{name}" for name, ns in RESOLUTIONS_NS.items() if ns <= interval_ns]
         parts = []
         start = start_ns // interval_ns * interval_ns
-        for name in reversed([None, *names[: names.index(resolution) + 1]]):
-            place = table if name is None else f"{table}.{name}"
+        for place in reversed([table, *kept]):
             span = self.span(place)
             if span is None:
                 continue
             parts.append((place, start, end_ns))
-            start = max(start, span[1] + (SECOND_NS if name is None else RESOLUTIONS_NS[name]))
+            start = max(start, span[1] + interval_at(place))
             if start >= end_ns:
                 break
-        return _bounded(self.folded(table, parts, where, interval_ns, columns), table)
+        return bounded(self.folded(table, parts, where, interval_ns, columns), table)
 
     def folded(
         self,
@@ -355,9 +371,11 @@ class DeltaStore:
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """Return rows of Delta tables of `table`, each from a time to another, folded as read."""
+        # An hour counts more than a second; rows of one length count the same.
+        weight = _LENGTH if len(parts) > 1 else None
 
         def answer(rows: pl.LazyFrame) -> pl.DataFrame:
-            return fold(table, rows, interval_ns, columns)
+            return fold(table, rows, interval_ns, columns, weight)
 
         return self._look(parts, where, schema_of(table), answer)
 
@@ -371,22 +389,9 @@ class DeltaStore:
             )
         if isinstance(error, PermissionError) or "ermission denied" in text:
             return StoreError(f"store {self.root} cannot be written: permission denied")
-        return StoreError(f"store {self.root}: {text.splitlines()[0]}")
+        return StoreError(f"store {self.root}: {(text.splitlines() or [type(error).__name__])[0]}")
 
 
 def _overlap(start_ns: int, end_ns: int) -> pl.Expr:
     """Return which files have rows in a range."""
     return (pl.col("max.time_ns") >= start_ns) & (pl.col("min.time_ns") < end_ns)
-
-
-def _bounded(frame: pl.DataFrame, place: str) -> pl.DataFrame:
-    if frame.height > MAX_ROWS:
-        raise StoreError(
-            f"{place} has more than {MAX_ROWS:,} rows in this range; take a shorter one, "
-            "filter, or ask for fewer points"
-        )
-    return frame
-
-
-class StoreFullError(StoreError):
-    """The disk under the store is full."""

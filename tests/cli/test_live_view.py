@@ -35,3 +35,14 @@ def test_unknown_rates_and_long_intervals() -> None:
     unknown = next(line for line in lines if "leaf0 port 2" in line).split()
     assert "5.000" not in unknown
     assert unknown.count("-") >= 3
+
+
+def test_what_found_no_room_is_told() -> None:
+    console = Console(file=io.StringIO(), width=400)
+    judge = SecondJudge("here", Naming())
+    judge.left_out = {"packets_without_link": 12_000, "transfers": 0, "flows_evicted": 7}
+    with LiveView(console, "here", None, enabled=True) as view:
+        view.show(Second(0, SECOND_NS, {}, judge))
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "no room for 12,000 packets without link, 7 flows evicted" in said

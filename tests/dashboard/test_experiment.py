@@ -62,10 +62,31 @@ def test_built_own_and_imported_fabrics_are_found(monkeypatch: pytest.MonkeyPatc
     text = render_fabric(own, "-", "toml")[0].encode()
     first = fabrics.bring_in("../evil/mine.toml", text)
     assert fabrics.find(first)[0].link_names == own.link_names
-    second = fabrics.bring_in("other.toml", text)
+    assert fabrics.bring_in("mine.toml", text) == first
+    second = fabrics.bring_in("other.toml", text + b"\n")
     assert fabrics.find(second)[1].endswith(".toml")
     with pytest.raises(FabricError, match="gone"):
         fabrics.find(first)
+    # The same file is called the same, also after a restart.
+    again = Fabrics(None)
+    assert again.bring_in("mine.toml", text) == first
+    fabrics.close()
+    again.close()
+    assert not Path(path).exists()
+
+
+def test_what_an_address_describes_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    fabrics = Fabrics(None)
+    with pytest.raises(FabricError, match="more than the 20,000"):
+        fabrics.find("leaf-spine:100x100x101@400G")
+    monkeypatch.setattr(module, "LINKS_LIMIT", 7)
+    with pytest.raises(FabricError, match="8 links are more than the 7 "):
+        fabrics.find("leaf-spine:2x2x2@50G")
+    assert fabrics.find("dgx-h100-su")[1] == "dgx-h100-su"
+    text = render_fabric(build(SMALL), "-", "toml")[0].encode()
+    with pytest.raises(FabricError, match="links are more than the 7 "):
+        fabrics.bring_in("mine.toml", text)
+    fabrics.close()
 
 
 def test_a_file_that_is_no_fabric_is_refused_without_naming_the_server(tmp_path: Path) -> None:

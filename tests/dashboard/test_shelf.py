@@ -29,8 +29,13 @@ def test_only_captures_of_the_folder_are_listed(tmp_path: Path) -> None:
     (folder / "link.pcap").symlink_to(tmp_path / "secret.pcap")
     shelf = Shelf(folder, 100)
     assert [one.id for one in shelf.captures()] == ["b.pcap", "deep/a.pcapng.gz", "deep/c.PCAP"]
-    for wrong in ("../secret.pcap", "/etc/passwd", "link.pcap", "notes.txt", "", "deep"):
-        assert shelf.find(wrong) is None
+    (folder / "way").symlink_to(folder / "deep")
+    for wrong in (
+        "../secret.pcap", "/etc/passwd", "link.pcap", "notes.txt", "", "deep", "deep//c.PCAP",
+        "deep/../b.pcap", "./b.pcap", "way/c.PCAP", "b.pcap\0", "x" * 5_000 + ".pcap",
+        str(folder / "b.pcap"), "upload/000001/b.pcap",
+    ):  # fmt: skip
+        assert shelf.find(wrong) is None, wrong
     found = shelf.find("deep/c.PCAP")
     assert found is not None
     assert found.path == folder / "deep/c.PCAP"
@@ -50,6 +55,28 @@ def test_an_upload_gets_a_harmless_name(tmp_path: Path, name: str, kept: str) ->
     assert shelf.find(found.id) == found
     shelf.close()
     assert shelf.captures() == []
+
+
+def test_a_capture_is_found_without_looking_at_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one/two/three/four/five").mkdir(parents=True)
+    for name in ("b.pcap", "one/two/three/four/c.pcap", "one/two/three/four/five/d.pcap"):
+        (tmp_path / name).write_bytes(b"x")
+    shelf = Shelf(tmp_path, 100)
+    listed = shelf.captures()
+    assert [one.id for one in listed] == ["b.pcap", "one/two/three/four/c.pcap"]
+    monkeypatch.setattr(shelf, "captures", None)
+    assert [shelf.find(one.id) for one in listed] == listed
+    assert shelf.find("one/two/three/four/five/d.pcap") is None
+    sent = upload(shelf, "e.pcap", b"x")
+    assert shelf.find(sent.id) == sent
+    part = sent.path.with_name("f.pcap.part")
+    part.write_bytes(b"x")
+    assert shelf.find(f"upload/{part.parent.name}/{part.name}") is None
+    shelf.close()
+    assert shelf.find(sent.id) is None
+    assert not sent.path.exists()
 
 
 def test_too_large_and_empty_uploads_leave_nothing_behind() -> None:

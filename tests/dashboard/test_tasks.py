@@ -42,6 +42,17 @@ def test_work_in_a_process_of_its_own() -> None:
     assert (task.state, task.result, task.total) == ("done", 42, 2)
 
 
+def wait_long(progress: Progress) -> None:
+    threading.Event().wait(60)
+
+
+def test_what_takes_longer_than_it_may_is_ended() -> None:
+    task = Tasks(limit_s=0.1).begin_beside("a", wait_long, (), "try less")
+    assert task.wait(30)
+    assert task.state == "failed"
+    assert "takes longer than it may; try less" in task.problem
+
+
 def test_an_error_is_a_sentence_without_control_characters() -> None:
     def work(tell: Progress, cancelled: Callable[[], bool]) -> None:
         raise ConfigError("no \x1b[31m such file")
@@ -70,9 +81,8 @@ def test_it_is_called_off_also_while_it_waits_and_begins_anew() -> None:
 
 def test_too_much_at_once_is_refused_and_old_results_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "WAITING_LIMIT", 1)
-    monkeypatch.setattr(tasks, "RUNNING_LIMIT", 1)
     gate = threading.Event()
-    desk = Tasks(running=1)
+    desk = Tasks(running=1, kept=1)
 
     def work(tell: Progress, cancelled: Callable[[], bool]) -> Any:
         return gate.wait(10)
@@ -82,6 +92,5 @@ def test_too_much_at_once_is_refused_and_old_results_go(monkeypatch: pytest.Monk
         desk.begin(2, work)
     gate.set()
     assert all(task.wait(10) for task in begun)
-    monkeypatch.setattr(tasks, "KEPT", 1)
     desk.begin(3, work).wait(10)
     assert desk.find(0) is None

@@ -48,3 +48,13 @@ def test_nonsense_is_taken_as_not_given(query: str) -> None:
 
 def test_texts_are_bounded() -> None:
     assert len(read_view("?link=" + "x" * 5_000, NOW).parameter("link")) == 400
+
+
+def test_a_list_is_whole_or_not_there() -> None:
+    failures = ";".join(f"leaf{number}-spine1@1ms:loss=1%" for number in range(16))
+    query = View(0, SECOND).query(fail=failures, link="x")
+    assert read_view(query, NOW).parameter("fail") == failures
+    long = read_view(f"?fail={'x' * 4_001}&link=x", NOW)
+    assert (long.parameter("fail"), long.parameter("link")) == ("", "x")
+    cut = read_view(f"?link=x&fail={'%41' * 4_000}", NOW)
+    assert (cut.parameter("fail"), cut.parameter("link")) == ("", "x")

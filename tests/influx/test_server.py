@@ -115,6 +115,53 @@ def test_answers_decide_what_becomes_of_points(scripted: Scripted, tmp_path: Pat
         assert (store.spooled_points, store.resent_points, store.problem) == (4, 4, "")
 
 
+def test_a_store_opened_again_sends_what_waits(scripted: Scripted, tmp_path: Path) -> None:
+    url = f"influx://127.0.0.1:{scripted.port}/x?spool={tmp_path}"
+    store = InfluxStore(parse_address(url, {}))
+    for number in range(3):
+        with store:
+            scripted.answers = [(503, "later")]
+            store.append("alerts", alerts({"time_ns": number}))
+            end = time.monotonic() + 20
+            while store.waiting_points and time.monotonic() < end:
+                time.sleep(0.02)
+            assert (store.waiting_points, store.problem) == (0, "")
+    assert store.resent_points == 3
+
+
+def test_the_sender_outlives_what_nobody_thought_of(
+    scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fabricscope.influx.store._LONGEST_WAIT_S", 0.05)
+    url = f"influx://127.0.0.1:{scripted.port}/x?spool={tmp_path}"
+    with InfluxStore(parse_address(url, {})) as store:
+        assert store._spool is not None
+        take, refusals = store._spool.take, [OSError("too many open files")]
+
+        def refuse_once(limit: int) -> object:
+            if refusals:
+                raise refusals.pop()
+            return take(limit)
+
+        monkeypatch.setattr(store._spool, "take", refuse_once)
+        scripted.answers = [(503, "later")]
+        store.append("alerts", alerts({}))
+        end = time.monotonic() + 20
+        while store.waiting_points and time.monotonic() < end:
+            time.sleep(0.02)
+        assert (store.waiting_points, refusals, store.resent_points) == (0, [], 1)
+
+
+def test_what_an_earlier_opening_met_is_not_said_of_the_next(
+    scripted: Scripted, tmp_path: Path
+) -> None:
+    url = f"influx://127.0.0.1:{scripted.port}/x?spool={tmp_path}"
+    store = InfluxStore(parse_address(url, {}))
+    store.problem = "the server was away; 1 points wait"
+    with store:
+        assert store.problem == ""
+
+
 def test_a_server_that_is_not_there_makes_points_wait(tmp_path: Path) -> None:
     """The recorder counts them as kept, and says what stands in the way."""
     url = f"influx://127.0.0.1:9/x?spool={tmp_path}"

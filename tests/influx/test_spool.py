@@ -140,6 +140,67 @@ def test_a_full_disk_takes_nothing_in_part(
     assert drained(spool, 9) == ["one", "two"]
 
 
+def test_what_was_sent_is_gone_though_the_disk_is_full(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be written, but files can be deleted: that is how there is room again."""
+    monkeypatch.setattr("fabricscope.influx.spool.SEGMENT_BYTES", 60)
+    spool = opened(tmp_path, max_bytes=200)
+    lines = [f"line {number}" for number in range(30)]
+    for start in range(0, 18, 6):
+        spool.add(lines[start : start + 6])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", refuse)
+        found = drained(spool, 4)
+        assert found == lines[:18]
+        assert (spool.waiting, spool.dropped) == (0, 0)
+        assert list(tmp_path.glob("*.lines")) == []
+        for line in lines[18:]:
+            spool.add([line] * 5)
+    assert spool.dropped > 0
+    spool.close()
+    spool = opened(tmp_path)
+    assert drained(spool, 4)[-5:] == [lines[-1]] * 5
+
+
+def test_what_a_full_disk_left_in_part_is_never_sent(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes a part, and refuses even to cut it off again."""
+    spool = opened(tmp_path)
+    spool.add(["one"])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        patch.setattr(os, "truncate", refuse)
+        with pytest.raises(StoreError, match="Input/output error"):
+            spool.add(["two", "three"])
+    batch = spool.take(9)
+    assert batch is not None
+    assert batch.lines == ["one"]
+    spool.done(batch)
+    spool.add(["two"])
+    assert drained(spool, 9) == ["two"]
+
+
+def test_a_segment_that_is_done_with_brings_no_empty_batch(opened: Opener, tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    spool.add(["one"])
+    spool.close()
+    (tmp_path / "position").write_text("00000001.lines 4 bytes done\n")
+    (tmp_path / "00000002.lines").write_text("two\n")
+    again = opened(tmp_path)
+    assert again.waiting == 1
+    assert drained(again, 9) == ["two"]
+
+
 KILLED = """
 import sys
 from collections.abc import Callable, Iterator

@@ -13,6 +13,7 @@ from fabricscope.pipeline.alerts import (
     alert_changes,
     current_alerts,
     end_silence,
+    last_of_collectors,
     read_silences,
     silence,
 )
@@ -70,6 +71,24 @@ def test_what_fires_is_the_last_word_of_each_collector(tmp_path: Path) -> None:
     assert found["collector"].to_list() == ["two", "one"]
     assert found["since_ns"].to_list() == [T0 + 4 * SECOND_NS, T0 + 7 * SECOND_NS]
     assert current_alerts(store, T0 + 5 * SECOND_NS)["collector"].to_list() == ["two"]
+
+
+def test_more_rows_than_an_answer_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that flaps for a month neither hides other alerts nor what people said."""
+    rows = [
+        change(state, at, at // 2 * 2, subject=f"link {at // 2 % 7}")
+        for at in range(0, 3_000, 2)
+        for state, at in (("firing", at), ("resolved", at + 1))
+    ]
+    store = store_of(tmp_path, change("firing", 1, 1), *rows, change("silenced", 2_999, 1))
+    silence(store, by="bob", until_ns=T0 + 10**14, subject="nothing", now_ns=T0)
+    monkeypatch.setattr("fabricscope.store.MAX_ROWS", 100)
+    monkeypatch.setattr("fabricscope.schemas.MAX_ROWS", 100)
+    assert states(store, 4_000) == [("leaf1-spine1 up", "silenced", "")]
+    last = last_of_collectors(store, 0, T0 + 10**14)
+    assert last.height == 8
+    assert last.filter(pl.col("state") == "silenced")["told"].to_list() == [True]
+    assert [held.by for held in read_silences(store, T0 + 10**13)] == ["bob"]
 
 
 def test_acknowledged_until_it_fires_anew(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fabricscope.analyzers.rdma.layout import (
     QUEUE_SCAN,
     WINDOW_PSNS,
 )
+from fabricscope.analyzers.rdma.messages.kernels import drop_oldest
 from fabricscope.analyzers.rdma.sequence.kernels import find_hole, psn_distance
 
 _UD = 3
@@ -81,6 +82,46 @@ def _open(state, packets, i, tunnel_key, source_qp, flow):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
+def _key_hash(hosts, source_qp, dest_qp):
+    return mix(hosts, (np.uint64(source_qp) << np.uint64(32)) | np.uint64(dest_qp))
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def move_slots(state, moved):
+    """Move each direction to its new slot, forget those without one, and fill the empty indexes.
+
+    moved: (slots) int64, the new slot of each, which is none behind its own; -1: forgotten.
+    """
+    kept = np.int64(0)
+    for slot in range(state.cursor[CURSOR_SLOTS]):
+        qp = state.qps[slot]
+        new = moved[slot]
+        if new < 0:
+            while qp.head >= 0:
+                drop_oldest(qp, state.queue, state.queue_free, state.cursor)
+            continue
+        kept = new + 1
+        if qp.paired >= 0:
+            qp.paired = moved[qp.paired]
+        if new != slot:
+            state.qps[new] = state.qps[slot]
+            state.trackers[2 * new] = state.trackers[2 * slot]
+            state.trackers[2 * new + 1] = state.trackers[2 * slot + 1]
+    state.cursor[CURSOR_SLOTS] = kept
+    mask = np.int64(state.index.size - 1)
+    for slot in range(kept):
+        qp = state.qps[slot]
+        place = _head_of(state, qp.src_hi, qp.src_lo, qp.dst_hi, qp.dst_lo, qp.tunnel_key)
+        qp.pair_next = state.pairs[place] - 1
+        state.pairs[place] = slot + 1
+        hosts = _host_hash(qp.src_hi, qp.src_lo, qp.dst_hi, qp.dst_lo, qp.tunnel_key)
+        place = np.int64(_key_hash(hosts, qp.source_qp, qp.dest_qp) & np.uint64(mask))
+        while state.index[place] != 0:
+            place = (place + 1) & mask
+        state.index[place] = slot + 1
+
+
+@njit(cache=True, nogil=True, _nrt=False)
 def find_queue_pair(state, packets, i, flow, side):
     """Return the slot of packet `i`'s direction, opened if it is new; -1 when the table is full.
 
@@ -112,8 +153,7 @@ def find_queue_pair(state, packets, i, flow, side):
                 return slot
     mask = np.int64(state.index.size - 1)
     hashed = _host_hash(src_hi, src_lo, dst_hi, dst_lo, tunnel_key)
-    hashed = mix(hashed, (np.uint64(source_qp) << np.uint64(32)) | np.uint64(dest_qp))
-    place = np.int64(hashed & np.uint64(mask))
+    place = np.int64(_key_hash(hashed, source_qp, dest_qp) & np.uint64(mask))
     while state.index[place] != 0:
         slot = np.int64(state.index[place]) - 1
         qp = state.qps[slot]

@@ -17,6 +17,7 @@ from fabricscope.pipeline.live.session import Second
 from fabricscope.recorder import Recorder
 
 _LINKS: Final = 10
+_LEFT_OUT: Final = 3
 _HISTORY: Final = 60
 _LINE_EVERY: Final = 10
 _LEVELS: Final = (
@@ -52,6 +53,7 @@ class LiveView:
         self._sflow = {"packets": 0, "dropped": 0}
         self._live: Live | None = None
         self._seconds = 0
+        self._left_out: dict[str, int] = {}
 
     def __enter__(self) -> "LiveView":
         """Take the screen over."""
@@ -75,6 +77,7 @@ class LiveView:
     def show(self, second: Second) -> None:
         """Take in a second."""
         self._seconds += 1
+        self._left_out = second.judge.left_out
         taps = second.tables.get("tap_samples", pl.DataFrame())
         if not taps.is_empty():
             sampled = pl.col("tap").str.starts_with("sflow")
@@ -99,6 +102,10 @@ class LiveView:
                 f"; sFlow: {self._sflow['packets']:,} packets sampled, "
                 f"{self._sflow['dropped']:,} datagrams lost"
             )
+        if any(self._left_out.values()):
+            most = sorted(self._left_out.items(), key=lambda item: -item[1])[:_LEFT_OUT]
+            parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in most if count]
+            text += f"; no room for {', '.join(parts)}"
         if self._recorder:
             text += f"; {self._recorder.flushed_rows:,} rows kept"
             if self._recorder.dropped_rows:

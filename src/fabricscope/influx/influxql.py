@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from fabricscope.influx.points import field_columns, tag_columns
-from fabricscope.schemas import MAX_ROWS, declared, schema_of
+from fabricscope.schemas import MAX_ROWS, SECOND_NS, declared, schema_of
 
 __all__ = ["frame_of", "select_folded", "select_rows", "tag_equalities"]
 
@@ -40,18 +40,18 @@ def select_rows(
 
 def select_folded(
     table: str,
-    resolution: str,
+    interval_ns: int,
     start_ns: int,
     end_ns: int,
     columns: Sequence[str],
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Return a SELECT that folds samples into intervals of `resolution`, as each column says."""
+    """Return a SELECT that folds samples into intervals of `interval_ns`, as each column says."""
     folds = {column.name: column.fold for column in declared()[table]}
     anchor = next(name for name in folds if folds[name] == "sum")
     wanted = dict.fromkeys([*(name for name in field_columns(table) if name in columns), anchor])
     values = [f"{folds[name]}({_quoted(name)}) AS {_quoted(name)}" for name in wanted]
-    groups = ", ".join([f"time({resolution})", *map(_quoted, tag_columns(table))])
+    groups = ", ".join([f"time({interval_ns // SECOND_NS}s)", *map(_quoted, tag_columns(table))])
     return (
         f"SELECT {', '.join(values)} FROM {_quoted(table)} "
         f"WHERE {_conditions(start_ns, end_ns, tags or {})} GROUP BY {groups} fill(none)"

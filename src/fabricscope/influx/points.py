@@ -17,15 +17,19 @@ _EVENT_TAGS: Final = {
     "iterations": ("collector", "job", "operation", "algorithm"),
     "job_samples": ("collector", "job"),
     "alerts": ("collector", "rule", "subject", "severity", "state"),
-    "flows": ("id",),
+    "flows": ("application",),
     "queue_pairs": ("slot",),
     "findings": ("severity", "kind", "subject"),
 }
 """Tags of tables that do not fold: what tells two events of one moment apart, and what a panel
-groups by."""
+groups by. Few values each: every set of them is a series, of which a server has only so many."""
 
 _COPY: Final = "copy"
 """Tag that numbers further rows of the same time and tags, which would replace one another."""
+
+_SPREAD: Final = 1_024
+"""Flows that end in one unit of a coarse time may come at different flushes: by their numbers they
+get so many copies."""
 
 # A line break would end the line, also within quotes for some servers.
 _BREAKS: Final = str.maketrans("\n\r\t", "   ")
@@ -51,8 +55,13 @@ def lines_of(table: str, frame: pl.DataFrame, precision: str) -> Iterator[str]:
     tags, fields = tag_columns(table), field_columns(table)
     time = pl.col("time_ns") // PRECISIONS_NS[precision]
     rows = frame.with_columns(time.alias("time_ns"))
-    copies = pl.int_range(pl.len(), dtype=pl.Int64).over(["time_ns", *tags]).alias(_COPY)
-    for row in rows.with_columns(copies).iter_rows(named=True):
+    alike: list[str | pl.Expr] = ["time_ns", *tags]
+    if table == "flows" and precision != "ns":
+        place = pl.col("id") % _SPREAD
+        copies = _SPREAD * pl.int_range(pl.len(), dtype=pl.Int64).over([*alike, place]) + place
+    else:
+        copies = pl.int_range(pl.len(), dtype=pl.Int64).over(alike)
+    for row in rows.with_columns(copies.alias(_COPY)).iter_rows(named=True):
         point = Point(table)
         for name in tags:
             value = row[name]

@@ -4,6 +4,7 @@ The folder holds segments of whole lines, `00000001.lines` first; what has been 
 one stands in `position`. A line that a crash cut off was never reported as kept and is removed.
 """
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -54,6 +55,8 @@ class Spool:
         self._segments: list[_Segment] = []
         self._offset = 0
         self._taken = 0
+        self._left = 0
+        """Number of the last segment that was done with."""
         self._guard = threading.RLock()
         self._lock: IO[bytes] | None = None
 
@@ -97,6 +100,8 @@ class Spool:
             self._segments.append(_Segment(path, whole, data.count(b"\n")))
         self._offset, self._taken = self._read_position()
         self.waiting = sum(segment.lines for segment in self._segments) - self._taken
+        if self._segments and self._offset == self._segments[0].size:
+            self._leave_first()
 
     def _read_position(self) -> tuple[int, int]:
         """Return bytes and lines of the first segment that are done with."""
@@ -124,11 +129,13 @@ class Spool:
             segment = self._segments[-1]
             try:
                 with segment.path.open("ab") as file:
+                    if file.tell() > segment.size:
+                        file.truncate(segment.size)  # what an attempt before left behind
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                if segment.path.exists():
+                with contextlib.suppress(OSError):
                     os.truncate(segment.path, segment.size)
                 raise StoreError(
                     f"points cannot be spooled in {self.root}: {error.strerror or error}"
@@ -145,9 +152,9 @@ class Spool:
     def _last_done(self) -> int:
         """Return the number of the segment named in `position`: names are not used again."""
         try:
-            return int((self.root / "position").read_text().partition(".")[0])
+            return max(self._left, int((self.root / "position").read_text().partition(".")[0]))
         except (OSError, ValueError):
-            return 0
+            return self._left
 
     def _keep_the_bound(self) -> None:
         while len(self._segments) > 1 and self._size_bytes() > self.max_bytes:
@@ -163,13 +170,18 @@ class Spool:
     def _leave_first(self) -> None:
         gone = self._segments.pop(0)
         self._offset = self._taken = 0
+        self._left = int(gone.path.stem)
+        # First what makes room: a full disk does not take the position.
+        with contextlib.suppress(OSError):
+            gone.path.unlink()
         self._write_position(gone.path, gone.size)
-        gone.path.unlink(missing_ok=True)
 
     def _write_position(self, segment: Path, offset: int) -> None:
+        """Say what is done with, if the disk takes it: else it is sent again after a restart."""
         fresh = self.root / "position.new"
-        fresh.write_text(f"{segment.name} {offset} bytes done\n")
-        fresh.replace(self.root / "position")
+        with contextlib.suppress(OSError):
+            fresh.write_text(f"{segment.name} {offset} bytes done\n")
+            fresh.replace(self.root / "position")
 
     def take(self, limit: int) -> Batch | None:
         """Return at most `limit` of the oldest lines, None if none wait; they stay until `done`."""
@@ -182,6 +194,8 @@ class Spool:
             with segment.path.open("rb") as file:
                 file.seek(self._offset)
                 for line in file:
+                    if end + len(line) > segment.size:
+                        break  # not reported as kept
                     lines.append(line[:-1].decode())
                     end += len(line)
                     if len(lines) == limit or end - self._offset >= BATCH_BYTES:

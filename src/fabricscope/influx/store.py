@@ -10,13 +10,12 @@ from typing import Final
 
 import polars as pl
 
-from fabricscope.errors import StoreError
 from fabricscope.influx.address import Address
 from fabricscope.influx.influxql import frame_of, select_folded, select_rows, tag_equalities
 from fabricscope.influx.points import lines_of
 from fabricscope.influx.server import PointsRefusedError, Server, ServerAwayError
 from fabricscope.influx.spool import Spool
-from fabricscope.schemas import MAX_ROWS, RESOLUTIONS_NS, resolution_for, schema_of
+from fabricscope.schemas import SECOND_NS, bounded, interval_of, schema_of
 
 __all__ = ["InfluxStore"]
 
@@ -91,6 +90,9 @@ class InfluxStore:
         """
         spool = Spool(self.address.spool_path(self.collector), self.address.spool_bytes)
         spool.open()
+        # What an earlier opening ended with is not said of this one.
+        self.problem = ""
+        self._stopped.clear()
         try:
             self._server.check()
         except ServerAwayError as error:
@@ -99,7 +101,7 @@ class InfluxStore:
                 raise
             self._meet(error)
         self._spool = spool
-        self._sender = threading.Thread(target=self._send_what_waits, name="influx", daemon=True)
+        self._sender = threading.Thread(target=self._keep_sending, name="influx", daemon=True)
         self._sender.start()
         self._wake.set()
 
@@ -190,6 +192,16 @@ class InfluxStore:
         self.sent_points += taken
         return taken
 
+    def _keep_sending(self) -> None:
+        """Send until stopped; what nobody thought of is told, and tried again."""
+        while not self._stopped.is_set():
+            try:
+                self._send_what_waits()
+            except Exception as error:
+                _LOG.exception("sending to %s failed", self.address.url)
+                self.problem = f"sending to the database failed: {error}; points wait on disk"
+                self._stopped.wait(_LONGEST_WAIT_S)
+
     def _send_what_waits(self) -> None:
         assert self._spool is not None
         wait_s = _FIRST_WAIT_S
@@ -233,25 +245,19 @@ class InfluxStore:
         """Return rows with start_ns <= time_ns < end_ns, in order of time.
 
         max_points: at most so many intervals, folded by the server. where: applied to what the
-        server returns, so folded rows if they are folded. Raises StoreError for more than MAX_ROWS
-        rows, and when the server is away or cannot be read.
+        server returns, so folded rows if they are folded. Raises TooManyRowsError for more than
+        MAX_ROWS rows, StoreError when the server is away or cannot be read.
         """
         wanted = list(columns) if columns is not None else list(schema_of(table))
-        resolution = resolution_for(table, start_ns, end_ns, max_points)
+        interval_ns = interval_of(table, start_ns, end_ns, max_points)
         needed = [*wanted, *(where.meta.root_names() if where is not None else ())]
         tags = tag_equalities(table, where)
-        if resolution is None:
+        if interval_ns == SECOND_NS:
             question = select_rows(table, start_ns, end_ns, needed, tags)
         else:
-            interval_ns = RESOLUTIONS_NS[resolution]
             start = start_ns // interval_ns * interval_ns
-            question = select_folded(table, resolution, start, end_ns, needed, tags)
-        frame = frame_of(table, self._server.ask(question))
-        if frame.height > MAX_ROWS:
-            raise StoreError(
-                f"{table} has more than {MAX_ROWS:,} rows in this range; take a shorter one, or "
-                "ask for fewer points"
-            )
+            question = select_folded(table, interval_ns, start, end_ns, needed, tags)
+        frame = bounded(frame_of(table, self._server.ask(question)), table)
         if where is not None:
             frame = frame.filter(where)
         return frame.sort("time_ns").select(wanted)

@@ -12,7 +12,8 @@ from typing import Any, Final
 import polars as pl
 
 from fabricscope.analyzers.policy.patterns import is_like
-from fabricscope.errors import ConfigError
+from fabricscope.errors import ConfigError, TooManyRowsError
+from fabricscope.recorder import ALERTS_NS
 from fabricscope.store import Store, schema_of
 
 __all__ = [
@@ -24,14 +25,18 @@ __all__ = [
     "current_alerts",
     "end_silence",
     "last_of_collectors",
+    "people_said",
     "read_silences",
     "silence",
     "silences_in",
 ]
 
 ACTIVE: Final = ("firing", "acknowledged", "silenced")
-REACH_NS: Final = 30 * 86_400 * 10**9
+REACH_NS: Final = ALERTS_NS
 """How far back changes are looked for."""
+
+ANYBODY: Final = "*"
+"""What a silence has for a collector."""
 
 MAX_NOTE: Final = 500
 _KEY: Final = ["collector", "rule", "subject"]
@@ -69,6 +74,41 @@ def alert_changes(store: Store, start_ns: int, end_ns: int) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.String).fill_null(""))
 
 
+def people_said(store: Store, start_ns: int, end_ns: int) -> pl.DataFrame:
+    """Return the rows of people with start_ns <= time_ns < end_ns: acknowledgements and silences.
+
+    Collectors write far more rows, which stay where they are: two plain questions, since a
+    database answers those by itself.
+    """
+    by_people = pl.col("by") != ""
+    found = [
+        store.query("alerts", start_ns, end_ns, where=kind & by_people)
+        for kind in (pl.col("state") == "acknowledged", pl.col("collector") == ANYBODY)
+    ]
+    rows = pl.concat(found).sort("time_ns", maintain_order=True)
+    return rows.with_columns(pl.col(pl.String).fill_null(""))
+
+
+def last_of_collectors(store: Store, start_ns: int, end_ns: int) -> pl.DataFrame:
+    """Return the last word of each collector about each alert, whatever the number of rows.
+
+    `told`: whether it said before that the alert fires, since the same time.
+    """
+    try:
+        own = pl.col("by").fill_null("") == ""
+        rows = store.query("alerts", start_ns, end_ns, where=own)
+    except TooManyRowsError:
+        middle = (start_ns + end_ns) // 2
+        if middle == start_ns:
+            raise
+        parts = [(start_ns, middle), (middle, end_ns)]
+        words = pl.concat([last_of_collectors(store, *part) for part in parts])
+    else:
+        words = rows.with_columns(pl.col(pl.String).fill_null(""), told=pl.col("state") == "firing")
+    told = pl.col("told").any().over([*_KEY, "since_ns"])
+    return words.with_columns(told).unique(_KEY, keep="last", maintain_order=True)
+
+
 def current_alerts(
     store: Store, now_ns: int | None = None, *, reach_ns: int = REACH_NS
 ) -> pl.DataFrame:
@@ -78,10 +118,12 @@ def current_alerts(
     the silence. `time_ns`: of the last change.
     """
     now_ns = time.time_ns() if now_ns is None else now_ns
-    changes = alert_changes(store, now_ns - reach_ns, now_ns + 1)
-    silences = silences_in(changes, now_ns)
-    said = acknowledged_in(changes).select(*_KEY, "since_ns", acknowledged="by")
-    last = last_of_collectors(changes).join(said, on=[*_KEY, "since_ns"], how="left")
+    people = people_said(store, now_ns - reach_ns, now_ns + 1)
+    silences = silences_in(people, now_ns)
+    said = acknowledged_in(people).select(*_KEY, "since_ns", acknowledged="by")
+    last = last_of_collectors(store, now_ns - reach_ns, now_ns + 1).drop("told")
+    last = last.filter(pl.col("state").is_in(ACTIVE))
+    last = last.join(said, on=[*_KEY, "since_ns"], how="left")
     rows = []
     for row in last.iter_rows(named=True):
         acknowledged = row.pop("acknowledged")
@@ -99,13 +141,6 @@ def current_alerts(
     return found.sort(rank, pl.col("since_ns"), descending=[False, True])
 
 
-def last_of_collectors(changes: pl.DataFrame) -> pl.DataFrame:
-    """Return the last word of each collector about each alert that it says fires."""
-    own = changes.filter(pl.col("by") == "")
-    last = own.unique(_KEY, keep="last", maintain_order=True)
-    return last.filter(pl.col("state").is_in(ACTIVE))
-
-
 def acknowledged_in(changes: pl.DataFrame) -> pl.DataFrame:
     """Return the last acknowledgement of each alert; `since_ns` says of which time it fired."""
     said = changes.filter((pl.col("state") == "acknowledged") & (pl.col("by") != ""))
@@ -115,7 +150,7 @@ def acknowledged_in(changes: pl.DataFrame) -> pl.DataFrame:
 def read_silences(store: Store, now_ns: int | None = None) -> list[Silence]:
     """Return the silences that hold now, the newest last."""
     now_ns = time.time_ns() if now_ns is None else now_ns
-    return silences_in(alert_changes(store, now_ns - REACH_NS, now_ns + 1), now_ns)
+    return silences_in(people_said(store, now_ns - REACH_NS, now_ns + 1), now_ns)
 
 
 def silences_in(changes: pl.DataFrame, now_ns: int) -> list[Silence]:
@@ -202,7 +237,7 @@ def _check_person(by: str) -> None:
 def _append_silence(store: Store, made: Silence) -> None:
     row = {
         "time_ns": made.start_ns,
-        "collector": "*",
+        "collector": ANYBODY,
         "rule": made.rule,
         "subject": made.subject,
         "severity": "info",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fabricscope.analyzers.collectives import layout
+from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
 from fabricscope.analyzers.collectives.transfers.kernels import (
     close_acks,
     close_transfer,
@@ -13,6 +14,9 @@ from fabricscope.analyzers.collectives.transfers.kernels import (
 from fabricscope.records import FLAG_DUPLICATE, Packets, allocate_packets
 from reference import collectives as twin
 
+COMPILED = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="the analyzer's records have no attributes uncompiled"
+)
 Batch = tuple[Packets, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -177,3 +181,59 @@ def test_repetitions_prolong_the_message_that_they_belong_to() -> None:
     assert [row[1] for row in finish(state)] == [9_000, 9_500, 3_000]
     assert state.transfers["passed_ns"][:3].tolist() == [1_000, 2_000, 3_000]
     assert state.transfers["psn"][:3].tolist() == [7, 8, 9]
+
+
+def second_of(second: int, connections: int) -> Batch:
+    """Return messages of one queue pair, and TCP connections that were not there before."""
+    packets = allocate_packets(connections + 2)
+    packets.time_ns[:] = (second + 1) * 10**9 + np.arange(connections + 2) * 1_000
+    packets.ip_protocol[:], packets.flags[:] = 6, 0
+    packets.payload_length[:], packets.tcp_flags[:], packets.tcp_seq[:] = 1_000, 8, 1
+    packets.opcode[:2], packets.psn[:2] = 11, 2 * second + np.arange(2)
+    packets.src_lo[:], packets.dst_lo[:] = 1 + np.arange(connections + 2), 100
+    flow = np.arange(connections + 2) + second % 2 * connections
+    queue_pair = np.full(connections + 2, -1)
+    queue_pair[:2] = 3
+    return packets, flow, np.zeros(connections + 2, np.uint8), queue_pair
+
+
+@COMPILED
+@pytest.mark.parametrize("connections", [2, 20])
+def test_channels_without_transfers_make_room(connections: int) -> None:
+    analyzer = CollectiveAnalyzer(
+        flow_capacity=64, queue_pair_capacity=8, max_channels=64, max_transfers=1_024
+    )
+    for second in range(60):
+        batch = second_of(second, connections)
+        analyzer.update(*batch)
+        analyzer.flow_closed(np.unique(batch[1]))
+        analyzer.forget_before((second - 19) * 10**9)
+        channels, transfers = analyzer.snapshot()
+        over_rdma = channels["qp"][transfers["channel"]] == 3
+        assert over_rdma.sum() == 2 * min(second + 1, 21)
+        assert (transfers["bytes"] == 1_000).all()
+        assert (channels["lost"] == 0).all()
+        newest = transfers["start_ns"] >= batch[0].time_ns[0]
+        assert newest.sum() == connections + 2
+    assert analyzer.counters["channels_dropped"] == 0
+
+
+@COMPILED
+def test_channels_follow_their_queue_pairs() -> None:
+    analyzer = CollectiveAnalyzer(flow_capacity=64, queue_pair_capacity=8)
+    packets, flow, side, queue_pair = second_of(0, 2)
+    queue_pair[:] = [3, 5, 6, -1]
+    packets.opcode[:] = 11
+    analyzer.update(packets, flow, side, queue_pair)
+    analyzer.queue_pairs_moved(np.array([-1, -1, -1, -1, -1, 0, 1], np.int64))
+    assert analyzer.channels["qp"].tolist() == [0, 1, -1]
+    assert analyzer.channels["src_lo"].tolist() == [2, 3, 4]
+    assert analyzer.transfers["channel"].tolist() == [0, 1]
+    later, flow, side, queue_pair = second_of(1, 2)
+    queue_pair[:] = [0, 1, 2, -1]
+    later.opcode[:], later.psn[:] = 11, packets.psn[1]
+    flow[3] = 3
+    later.psn[:2] = packets.psn[1:3] + 1
+    analyzer.update(later, flow, side, queue_pair)
+    assert analyzer.channels["qp"].tolist() == [0, 1, -1, 2]
+    assert (analyzer.channels["lost"] == 0).all()

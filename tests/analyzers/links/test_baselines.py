@@ -64,3 +64,14 @@ def test_missing_values_are_passed_over() -> None:
     deviation, drift = run(np.full(50, np.nan))
     assert not deviation.any()
     assert not drift.any()
+
+
+def test_a_number_used_again_begins_anew() -> None:
+    baselines = Baselines(2, least_spread=0.1)
+    both = np.arange(2)
+    for value in np.random.default_rng(1).normal(10, 1, 300):
+        baselines.judge(both, np.array([value, value]))
+    baselines.forget(np.zeros(1, np.int64))
+    judged = baselines.judge(both, np.array([90.0, 90.0]))
+    assert np.isnan(judged.usual[0])
+    assert judged.deviation[0] == 0 < judged.deviation[1]

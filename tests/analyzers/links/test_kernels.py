@@ -119,10 +119,56 @@ def test_hosts_beyond_the_bound_are_counted() -> None:
     counter = LinkCounter(flow_capacity=2_500, max_links=8)
     counter.update(packets, flow, side)
     sample = counter.sample(0)
-    kept = int((packets.flags == 0).sum())
+    kept = packets.flags == 0
     assert sample.hosts.shape == (8, 2)
-    assert 0 < sample.uncounted < kept
-    assert sample.counts["packets"][:, 0].sum() == kept - sample.uncounted
+    known = {tuple(host) for host in sample.hosts.tolist()}
+    ends = [
+        [pair in known for pair in zip(hi.tolist(), lo.tolist(), strict=True)]
+        for hi, lo in ((packets.src_hi, packets.src_lo), (packets.dst_hi, packets.dst_lo))
+    ]
+    up, down = (np.array(end) & kept for end in ends)
+    assert sample.uncounted == int((kept & ~up & ~down).sum()) > 0
+    assert counter.left_out == int((kept & ~(up & down)).sum())
+    assert sample.counts["packets"].sum(axis=0).tolist() == [up.sum(), down.sum()]
+
+
+def between(pairs: list[tuple[int, int]]) -> tuple[Packets, np.ndarray, np.ndarray]:
+    """Return a packet from each first to each second host, in a flow of its own."""
+    packets = allocate_packets(len(pairs))
+    packets.time_ns[:], packets.flags[:], packets.wire_length[:] = START_NS, 0, 100
+    packets.ecn[:], packets.protocol[:] = 0, PROTOCOLS.index("udp")
+    packets.src_hi[:], packets.dst_hi[:] = 1, 1
+    packets.src_lo[:], packets.dst_lo[:] = np.array(pairs, np.uint64).T
+    flow = np.array([one if other < 100 else 100 + other % 7 for one, other in pairs], np.int64)
+    return packets, flow, np.zeros(len(pairs), np.uint8)
+
+
+def test_targets_of_a_scan_make_room_and_hosts_stay() -> None:
+    counter = LinkCounter(flow_capacity=256, max_links=64)
+    for second in range(30):
+        scanned = [(1, 1_000 + 7 * second + k) for k in range(7)]
+        counter.update(*between([(1, 2), (3, 4), (5, 6), *scanned]))
+        sample = counter.sample(0)
+        counter.flow_closed(np.arange(100, 107))
+        hosts = sample.hosts[:, 1].tolist()
+        counts = dict(zip(hosts, sample.counts["packets"].tolist(), strict=True))
+        assert [counts[host] for host in range(1, 7)] == [[8, 0], [0, 1], *[[1, 0], [0, 1]] * 2]
+        assert len(hosts) <= 55
+        assert sample.counts["packets"].sum() == 20
+    assert counter.left_out == 0
+
+
+def test_links_that_are_silent_for_minutes_make_room() -> None:
+    counter = LinkCounter(flow_capacity=1_024, max_links=32)
+    for second in range(300):
+        counter.update(*between([(1, 2)]))
+        if second in (0, 1, 2):
+            counter.update(*between([(k, k + 1) for k in range(3, 23, 2)]))
+        if second >= 200:
+            counter.update(*between([(31, 32), (33, 34)]))
+        hosts = counter.sample(0).hosts[:, 1].tolist()
+        assert hosts[:2] == [1, 2]
+        assert len(set(hosts)) == len(hosts) == (22 if second < 200 else 26 if second < 201 else 6)
 
 
 def test_a_slot_used_again_belongs_to_its_new_hosts() -> None:

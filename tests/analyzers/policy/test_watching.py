@@ -270,6 +270,61 @@ def test_what_fired_before_is_not_raised_again() -> None:
     assert (over.rule, over.since_ns, over.send) == ("one", change.since_ns, True)
 
 
+def known(state: str, at: int = 1, **more: Any) -> dict[str, Any]:
+    """Return the last row of an alert; at: seconds after T0."""
+    return {
+        "rule": "one", "subject": UP, "table": "link_samples", "state": state, "text": "sick",
+        "severity": "warning", "value": 40.0, "time_ns": T0 + at * SECOND_NS, "since_ns": T0,
+        "until_ns": None, "told": True,
+    } | more  # fmt: skip
+
+
+RECENT = (T0, T0 + 50 * SECOND_NS)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (known("firing"), ["firing"]),
+        (known("resolved"), ["resolved"]),
+        (known("resolved", told=False), []),
+        (known("firing", -1), []),
+        (known("resolved", -1), []),
+        (known("firing", 50), []),
+        (known("acknowledged"), []),
+        (known("silenced", until_ns=T0 + 10**13), []),
+        (known("resolved", rule="gone"), []),
+    ],
+)
+def test_what_may_not_have_arrived_is_said_once_more(row: dict[str, Any], said: list[str]) -> None:
+    quiet = row["until_ns"]
+    watch = watch_of(rule_of("score = { max = 60 }"), quiet=lambda *_: quiet)
+    watch.restore([row], T0 + 50 * SECOND_NS, RECENT)
+    changes = step(watch, 50, {"link_samples": frame("link_samples", 50, *LOW)})
+    if row["state"] == "resolved":
+        changes = [change for change in changes if change.since_ns == T0]
+    assert [(c.state, c.again, c.send) for c in changes] == [(state, True, True) for state in said]
+    assert all(change.text for change in changes)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_end_of_what_was_sent_before_a_silence_is_sent(told: bool) -> None:
+    """Also after a restart while it was silenced."""
+    watch = watch_of(rule_of("score = { max = 60 }"), quiet=lambda *_: T0 + 10**13)
+    row = known("silenced", until_ns=T0 + 10**13, told=told)
+    watch.restore([row], T0 + 50 * SECOND_NS, RECENT)
+    (over,) = step(watch, 50, {"link_samples": frame("link_samples", 50, *HIGH)})
+    assert (over.state, over.send) == ("resolved", told)
+
+
+def test_what_was_said_before_the_store_could_be_read_stays() -> None:
+    watch = watch_of(rule_of("score = { max = 60 }"))
+    (change,) = step(watch, 5, {"link_samples": frame("link_samples", 5, *LOW)})
+    watch.restore([known("firing")], T0 + 6 * SECOND_NS, RECENT)
+    assert step(watch, 6, {"link_samples": frame("link_samples", 6, *LOW)}) == []
+    assert [alert.since_ns for alert in watch.firing()] == [change.since_ns]
+
+
 def test_flows_match_too() -> None:
     text = (
         '[[rule]]\nname = "dns"\ntags = ["named"]\n[rule.match]\napplication = "dns"\n'

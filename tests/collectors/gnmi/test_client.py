@@ -30,6 +30,8 @@ class Switch:
         self.asked: list[Any] = []
         self.identity: dict[str, str] = {}
         self.updates = 0
+        self.until = 1 << 30
+        """Updates after which it falls silent."""
 
     def Capabilities(self, request: Any, context: Any) -> Any:
         from pygnmi.spec.v080 import gnmi_pb2
@@ -45,6 +47,9 @@ class Switch:
         prefix = [element(name="interfaces"), element(name="interface", key={"name": "Ethernet1"})]
         speed = gnmi_pb2.TypedValue(string_val="openconfig-if-ethernet:SPEED_100GB")
         while context.is_active():
+            if self.updates >= self.until:
+                time.sleep(0.05)
+                continue
             self.updates += 1
             octets = 1_000 * self.updates
             if self.encodings == [4]:
@@ -135,6 +140,28 @@ def test_a_server_that_was_away_is_asked_again() -> None:
         ports.intervals()
         server, _ = serve(Switch([2]), port)
         assert wait(ports, 2)
+    server.stop(None)
+
+
+@pytest.mark.server
+def test_a_subscription_that_falls_silent_is_asked_for_anew() -> None:
+    pytest.importorskip("pygnmi", reason=WITHOUT)
+    switch = Switch([2])
+    switch.until = 3
+    server, port = serve(switch)
+    ports = GnmiPorts()
+    client = GnmiClient(Target("127.0.0.1", port, tls=False), ports, again_s=0.1, silent_s=0.5)
+    with client:
+        assert wait(ports, 2)
+        end = time.monotonic() + 20
+        while not client.problem and time.monotonic() < end:
+            time.sleep(0.02)
+        assert client.problem == "no update for 0.5 s"
+        switch.until = 1 << 30
+        ports.intervals()
+        assert wait(ports, 2)
+        assert client.problem == ""
+    assert len(switch.asked) >= 2
     server.stop(None)
 
 

@@ -1,10 +1,11 @@
 import os
 import subprocess
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from wires import Cable
+from wires import Cable, plugged_in
 
 from fabricscope.collectors.decode import decode
 from fabricscope.collectors.mirror.filters import compile_filter
@@ -112,6 +113,24 @@ def test_an_interface_may_go_and_come_back(cable: Cable) -> None:
         cable.send(frames(3))
         assert len(take(ring, 3)) == 3
         assert ring.counters.down == 1
+
+
+def test_an_interface_may_be_made_anew(caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as first, MirrorRing(first.enter_context(plugged_in("a")).near) as ring:
+        subprocess.run(["ip", "link", "set", ring.interface, "down"], check=True)
+        ring.wait(0.1)
+        assert ring.down
+        first.close()
+        with plugged_in("a") as new:
+            end = time.monotonic() + 5
+            while ring.down and time.monotonic() < end:
+                ring.wait(0.1)
+            new.send(frames(3))
+            assert take(ring, 3) == frames(3)
+    assert [record.getMessage() for record in caplog.records][:2] == [
+        f"mirror port {new.near} went down: its packets are missing until it is back",
+        f"mirror port {new.near} is back",
+    ]
 
 
 def between(source: int, target: int, port: int) -> bytes:

@@ -5,14 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from fabric_samples import fill, follow
 from playwright.sync_api import Page, expect
 from sites import serving
 
 from fabricscope.dashboard.pages.registry import PAGES
-from fabricscope.dashboard.site import SiteConfig
+from fabricscope.dashboard.site import NoStore, SiteConfig
+from fabricscope.errors import StoreError
 from fabricscope.store import DeltaStore
 from fabricscope.topology.builders import build
 from fabricscope.topology.fabric import Fabric
@@ -91,6 +94,13 @@ def test_a_permalink_opens_its_page_with_its_time(
         expect(page.locator(".nav-link.here")).to_contain_text(title)
     else:
         expect(page.locator("main")).to_contain_text("no such page")
+
+
+@pytest.mark.parametrize(("path", "drawn"), [("/", "#fabric-worst"), ("/links", ".ag-row")])
+def test_a_month_is_drawn_at_once(live_site: str, open_page: Open, path: str, drawn: str) -> None:
+    """Its pages are renewed each 48 minutes; the first drawing does not wait for that."""
+    page = open_page(f"{live_site}{path}?range=30d")
+    expect(page.locator(drawn).first).to_contain_text("leaf", timeout=WAIT_MS)
 
 
 @pytest.mark.parametrize("path", MINE)
@@ -241,6 +251,38 @@ def test_a_page_outlives_its_server(
         first = clock.inner_text()
         expect(clock).not_to_have_text(first, timeout=WAIT_MS)
         assert page.evaluate("window.untouched")
+
+
+class BrokenStore(NoStore):
+    """A store whose alerts cannot be read for a while."""
+
+    broken = True
+
+    def query(self, table: str, start_ns: int, end_ns: int, **given: Any) -> pl.DataFrame:
+        """Return no rows, or raise."""
+        if self.broken and table == "alerts":
+            raise StoreError("the alerts cannot be read")
+        return super().query(table, start_ns, end_ns, **given)
+
+
+def test_what_a_page_met_is_told_until_it_is_drawn(open_page: Open) -> None:
+    store = BrokenStore()
+    with serving(store) as address:
+        page = open_page(f"{address}/alerts?from=1700000000000&to=1700000060000")
+        strip = page.locator("#strip")
+        expect(strip).to_have_text("the alerts cannot be read", timeout=WAIT_MS)
+        page.wait_for_timeout(12_000)
+        expect(strip).to_have_text("the alerts cannot be read")
+        page.locator(".nav-link", has_text="Captures").click()
+        expect(strip).to_be_empty(timeout=WAIT_MS)
+        page.goto(f"{address}/alerts")
+        expect(strip).to_have_text("the alerts cannot be read", timeout=WAIT_MS)
+        store.broken = False
+        expect(strip).to_be_empty(timeout=WAIT_MS)
+        # What could not be done is told for a moment.
+        page.locator("#alerts-acknowledge").click()
+        expect(strip).to_contain_text("click its row first", timeout=WAIT_MS)
+        expect(strip).to_be_empty(timeout=WAIT_MS)
 
 
 def test_old_data_are_marked_as_stale(open_page: Open, fabric: Fabric, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Answers that are shared: while fresh, also by those who ask at once; errors too."""
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -63,6 +65,19 @@ def test_the_longest_unused_go_first() -> None:
     for number in (1, 2, 1, 3, 1, 2):
         reader.read(note, number)
     assert calls == [1, 2, 3, 2]
+
+
+def test_what_nobody_is_given_any_more_goes() -> None:
+    class Large:
+        pass
+
+    reader = Reader(fresh_s=0.01)
+    large, kept = weakref.ref(reader.read(Large)), weakref.ref(reader.keep(60, Large, *()))
+    assert large() is kept() is not None
+    time.sleep(0.02)
+    reader.read(time.perf_counter)
+    gc.collect()
+    assert large() is None
 
 
 def test_what_is_kept_for_long_is_kept() -> None:

@@ -62,3 +62,10 @@ def test_links_without_a_fabric_hang_on_one_node(names: tuple[str, ...]) -> None
     shown = map_of_names(names)
     assert shown.lines == tuple((name,) for name in names)
     assert len(shown.elements) == 1 + 2 * len(names)
+    assert list(shown.nodes.values()) == list(shown.lines)
+
+
+def test_what_was_picked_is_the_same_when_other_links_come() -> None:
+    few, more = map_of_names(("eth1", "eth2")), map_of_names(("eth0", "eth1", "eth2"))
+    picked = next(node for node, names in few.nodes.items() if names == ("eth2",))
+    assert more.nodes[picked] == ("eth2",)

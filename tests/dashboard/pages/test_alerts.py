@@ -1,5 +1,7 @@
 """The page Alerts: what it shows, and what people change there."""
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from fabricscope.dashboard.data.alerts import open_alerts, open_silences
 from fabricscope.dashboard.pages import alerts
 from fabricscope.dashboard.security.roles import LOCAL, Visitor, enter, leave
-from fabricscope.dashboard.site import Site
+from fabricscope.dashboard.site import NoStore, Site, SiteConfig
 from fabricscope.dashboard.view import View, read_view
 from fabricscope.errors import ConfigError
 
@@ -52,6 +54,43 @@ def test_an_operator_acknowledges_and_silences(site: Site, view: View) -> None:
     held = [alerts._silence_row(one) for one in open_silences(site.store, _now(site))]
     assert "has ended" in alerts._end(site, held)
     assert open_silences(site.store, _now(site)) == []
+
+
+class OneAtATime(NoStore):
+    """A store that two must not have opened together."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.most = 0
+
+    def __enter__(self) -> "OneAtATime":
+        self.opened += 1
+        self.most = max(self.most, self.opened)
+        time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.opened -= 1
+
+    def append(self, table: str, frame: object) -> None:
+        time.sleep(0.01)
+
+
+def test_two_operators_change_alerts_one_after_the_other() -> None:
+    store = OneAtATime()
+    site = Site(store, None, SiteConfig())
+
+    def change() -> None:
+        enter(Visitor("ada", LOCAL.role))
+        alerts._change(site, [{"key": ["one", "slow link", "a-b"]}], 15, "")
+        alerts._end(site, [{"key": ["slow link", "a-b"]}])
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert store.most == 1
 
 
 @pytest.mark.usefixtures("operator")

@@ -10,9 +10,10 @@ import pytest
 from dash import no_update
 
 from fabricscope.dashboard.pages import capture_work
-from fabricscope.dashboard.pages.capture_work import Desk, describe_time, desk_of
+from fabricscope.dashboard.pages.capture_work import Desk, Shown, describe_time, desk_of
 from fabricscope.dashboard.security.roles import LOCAL, Visitor, enter, leave
 from fabricscope.dashboard.site import NoStore, Site, SiteConfig
+from fabricscope.dashboard.tasks import Task, Tasks
 from fabricscope.dashboard.view import View
 from fabricscope.errors import ConfigError
 
@@ -34,9 +35,19 @@ def view_of(**parameters: str) -> View:
     return View(0, 1, parameters=tuple(sorted(parameters.items())))
 
 
-def follow(desk: Desk, view: View, trigger: str = "") -> dict[str, Any]:
+def follow(desk: Desk, view: View, trigger: str = "", shown: Shown | None = None) -> dict[str, Any]:
     names = ("hidden", "status", "cancel", "again", "idle", "shown")
-    return dict(zip(names, capture_work._follow(desk, view, trigger, None), strict=True))
+    answer = capture_work._follow(desk, view, trigger, shown or Shown())
+    return dict(zip(names, answer, strict=True))
+
+
+def settle_list(desk: Desk, view: View) -> Any:
+    for _ in range(600):
+        answer = capture_work._list(desk, view, None)
+        if answer[0] is not no_update and answer[0][-1] == "done":  # type: ignore[index]
+            return answer
+        time.sleep(0.1)
+    raise AssertionError("the list did not end")
 
 
 def settle(desk: Desk, view: View) -> dict[str, Any]:
@@ -57,11 +68,7 @@ def test_a_report_and_the_packets_of_its_finding(desk: Desk) -> None:
     assert document is not None
     blamed = document["collectives"][0]["straggler"]["ip"]
     view = view_of(file="slow.pcap", host=blamed, way="up")
-    for _ in range(600):
-        state, note, figure, text, rows = capture_work._list(desk, view, None)
-        if rows:
-            break
-        time.sleep(0.1)
+    state, note, figure, text, rows = settle_list(desk, view)
     assert {row["src"] for row in rows} == {blamed}
     assert text.startswith(f"ip.src == {blamed} && frame.len >= 200")
     assert "Iteration" in note
@@ -81,7 +88,11 @@ def test_an_analysis_is_called_off(desk: Desk) -> None:
     follow(desk, view)
     capture = desk.shelf.find("slow.pcap")
     assert capture is not None
-    capture_work._follow(desk, view, capture_work.ids.Captures.CANCEL, None)
+    entered = enter(Visitor("eve", "viewer"))
+    with pytest.raises(ConfigError, match="operator"):
+        follow(desk, view, capture_work.ids.Captures.CANCEL)
+    leave(entered)
+    follow(desk, view, capture_work.ids.Captures.CANCEL)
     task = desk.analysis(capture, begin=False)
     assert task is not None
     assert task.wait(30)
@@ -97,6 +108,54 @@ def test_viewers_begin_nothing(desk: Desk) -> None:
             follow(desk, view_of(file="slow.pcap"), capture_work.ids.Captures.AGAIN)
     finally:
         leave(entered)
+
+
+def test_a_viewer_gets_the_packets_of_a_capture_nobody_analyzed(desk: Desk) -> None:
+    view = view_of(file="slow.pcap")
+    entered = enter(Visitor("eve", "viewer"))
+    try:
+        assert follow(desk, view)["idle"] is False
+        going = capture_work._list(desk, view, None)[0]
+        assert follow(desk, view, shown=Shown(packets=going))["idle"] is False
+        state = settle_list(desk, view)[0]
+        # What has ended but is not shown yet has to be fetched.
+        assert follow(desk, view, shown=Shown(packets=going))["idle"] is False
+        assert follow(desk, view, shown=Shown(packets=state))["idle"] is True
+        other = view_of(file="slow.pcap", frames="1,2")
+        assert follow(desk, other, shown=Shown(packets=state))["idle"] is False
+    finally:
+        leave(entered)
+
+
+def test_a_packet_is_dissected_while_the_callback_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, rows = view_of(file="slow.pcap"), [{"frame": 3}]
+    task = Task()
+    monkeypatch.setattr(Tasks, "begin_beside", lambda *_: task)
+    assert capture_work._dissect(desk, view, rows, None, begin=False) == (no_update,) * 2
+    assert capture_work._dissect(desk, view, [], None, begin=True) == (no_update,) * 2
+    state, shown = capture_work._dissect(desk, view, rows, None, begin=True)
+    assert state[-1] == "waiting"  # type: ignore[index]
+    assert "Dissecting frame 3" in str(shown)
+    assert capture_work._dissect(desk, view, rows, state, begin=False) == (no_update,) * 2
+    packets = ["a", "b", "c", "d", "done"]
+    monkeypatch.setattr(capture_work, "_is_listed", lambda *_: True)
+    assert follow(desk, view, shown=Shown(None, packets, state))["idle"] is False
+    task.state, task.problem = "failed", "no such packet"
+    task.ended.set()
+    ended, shown = capture_work._dissect(desk, view, rows, state, begin=False)
+    assert ended[-1] == "failed"  # type: ignore[index]
+    assert "no such packet" in str(shown)
+    assert capture_work._dissect(desk, view, rows, ended, begin=False) == (no_update,) * 2
+    assert capture_work._dissect(desk, view, rows, ended, begin=True)[0] == ended
+    # Another packet than the one under way is begun by a click alone.
+    other = [{"frame": 4}]
+    assert capture_work._dissect(desk, view, other, state, begin=False) == (no_update,) * 2
+
+
+def test_reports_lists_and_packets_do_not_wait_for_each_other(desk: Desk) -> None:
+    assert len({id(desk.tasks), id(desk.lists), id(desk.dissections)}) == 3
 
 
 def test_times_are_utc() -> None:

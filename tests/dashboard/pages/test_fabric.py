@@ -32,6 +32,15 @@ def test_a_step_is_a_moment_of_the_view(site: Site, view: View) -> None:
     assert "UTC" in moment
 
 
+def test_silent_links_stay_on_the_map(site: Site, view: View) -> None:
+    later_ns = view.end_ns + 600_000_000_000
+    later = View(view.end_ns - 300_000_000_000, later_ns, range="15m")
+    shown = fabric._draw(site, later, STEPS)
+    assert shown[2:4] == (True, False)
+    assert "bad" in shown[5]["health"]
+    assert shown[6].startswith("Newest (")
+
+
 @pytest.mark.parametrize("pick", ["n0", "e0", "e99999", "nx", "<b>", "e-1"])
 def test_what_is_picked_has_a_story_or_none(site: Site, view: View, pick: str) -> None:
     story = fabric._draw(site, replace(view, parameters=(("pick", pick),)), STEPS)[-1]

@@ -1,5 +1,6 @@
 """Experiments of the page Failover: run, followed, drawn; and what cannot be run."""
 
+import dataclasses
 import json
 import time
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import pytest
 from dash import no_update
 
-from fabricscope.dashboard.experiment import Experiment
+from fabricscope.dashboard.experiment import Experiment, read_experiment
 from fabricscope.dashboard.pages import failover_work
 from fabricscope.dashboard.pages.failover_work import Bench, bench_of
+from fabricscope.dashboard.security.roles import Visitor, enter, leave
 from fabricscope.dashboard.site import NoStore, Site, SiteConfig
 from fabricscope.dashboard.view import View, read_view
+from fabricscope.errors import ConfigError
 
 CASE = Experiment("leaf-spine:2x2x2@100G", ("leaf1-spine1@20us",), ("dpfr", "bgp"),
                   "allreduce:ring:1MiB:iterations=3", timeout=8)  # fmt: skip
@@ -68,6 +71,31 @@ def test_a_click_on_the_map_names_links_and_devices(bench: Bench) -> None:
     switch = next(name for name, devices in drawn.nodes.items() if devices == ("spine1",))
     assert bench.names(CASE.fabric, {"id": switch}) == ("spine1",)
     assert bench.names(CASE.fabric, {"number": 10_000}) == ()
+
+
+def test_an_experiment_has_an_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failover_work, "_LIMIT_S", -1.0)
+    long = dataclasses.replace(CASE, repetitions=99)
+    bench.begin(long)
+    shown = settle(bench, long)
+    assert "takes longer than" in str(shown[0][0].children[1].children)
+
+
+def test_viewers_call_nothing_off(bench: Bench) -> None:
+    entered = enter(Visitor("eve", "viewer"))
+    try:
+        with pytest.raises(ConfigError, match="operator"):
+            failover_work._cancel(bench, CASE)
+    finally:
+        leave(entered)
+
+
+def test_what_an_address_cannot_hold_is_not_run() -> None:
+    failover_work._check_kept(dataclasses.replace(CASE, schemes=()), CASE)
+    many = dataclasses.replace(CASE, failures=tuple(f"a{n}-b@1ms" for n in range(17)))
+    wanted = read_experiment(read_view(View(0, 1).query(**many.parameters())))
+    with pytest.raises(ConfigError, match="too long for an address; take at most 16 failures"):
+        failover_work._check_kept(many, wanted)
 
 
 def test_what_cannot_be_run_is_one_sentence(bench: Bench) -> None:

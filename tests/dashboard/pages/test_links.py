@@ -34,5 +34,14 @@ def test_orders_sort(site: Site, view: View) -> None:
     assert busiest == sorted(busiest, reverse=True)
 
 
+def test_silent_links_stay_in_the_table(site: Site, view: View) -> None:
+    later_ns = view.end_ns + 600_000_000_000
+    later = View(view.end_ns - 300_000_000_000, later_ns, range="15m")
+    no_data, table, _, rows, count = links._draw(site, later, "", "", "")
+    assert (no_data, table) == (True, False)
+    assert rows[0]["link"] == "leaf0-spine0"  # type: ignore[index]
+    assert count == "16 directions"
+
+
 def test_without_samples_it_says_so(empty_site: Site, view: View) -> None:
     assert links._draw(empty_site, view, "", "", "")[:3] == (False, True, True)

@@ -133,6 +133,62 @@ def test_a_restart_raises_nothing_anew(repository: Path, tmp_path: Path) -> None
     assert bodies[1]["since_ns"] == bodies[0]["since_ns"]
 
 
+def test_what_did_not_arrive_before_a_restart_is_sent_after_it(tmp_path: Path) -> None:
+    """The receiver is away, the collector is restarted hours later, the receiver is back."""
+    first = watch_of(tmp_path)
+    first.start()
+    first.listen(second_of(0, LOW))
+    first.stop()
+    assert first.recorder is not None
+    first.recorder.append("tap_samples", frame("tap_samples", 1, {"collector": "one"}))
+    first.recorder.flush()
+    assert first.counts["hook"].delivered == 0
+    with web_server() as server:
+        again = watch_of(tmp_path, server.url)
+        later_s = 40_000
+        again.clock = lambda: T0 + later_s * SECOND_NS
+        again.start()
+        for number in range(later_s, later_s + 3):
+            again.listen(second_of(number, LOW))
+        (body,) = server.wait_for(1)
+        again.stop()
+        assert len(server.bodies) == 1
+    assert [alert["state"] for alert in body["alerts"]] == ["firing"]
+    assert again.recorder is not None
+    again.recorder.flush()
+    assert [state for _, state, _ in changes_in(tmp_path)] == ["firing"]
+
+
+def test_what_fired_is_taken_over_once_the_store_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = watch_of(tmp_path)
+    first.start()
+    first.listen(second_of(0, LOW))
+    first.stop()
+    assert first.recorder is not None
+    first.recorder.flush()
+    again = watch_of(tmp_path)
+    assert again.recorder is not None
+
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("nobody thought of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(again.recorder.store, "query", fail)
+        again.start()
+        assert again.problem == "ValueError: nobody thought of it"
+        again.listen(second_of(5))
+        assert again.firing() == ()
+    end = time.monotonic() + 20
+    while again.problem:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    again.listen(second_of(6))
+    assert [change.since_ns for change in again.firing()] == [T0]
+    again.stop()
+
+
 def test_what_is_sent_is_in_the_store(tmp_path: Path) -> None:
     with web_server() as server:
         watch = watch_of(tmp_path, server.url)

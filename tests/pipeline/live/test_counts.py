@@ -8,10 +8,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from fabricscope.analyzers.links.counting import MAX_LINKS, LinkCounts
+from fabricscope.analyzers.links.layout import BINS, COUNT_DTYPE
+from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.collectors.capture import CaptureFile
 from fabricscope.collectors.decode import decode
-from fabricscope.pipeline.live.counts import add_up
+from fabricscope.pipeline.live.counts import SecondCounts, add_up
+from fabricscope.pipeline.live.differences import QueuePairDifferences
 from fabricscope.pipeline.live.judging import SecondJudge
+from fabricscope.pipeline.live.links import LinkJudge
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
 from fabricscope.pipeline.live.naming import Naming, Place
 from fabricscope.records import Packets, allocate_packets, slice_packets
@@ -89,3 +94,43 @@ def test_a_tap_that_stands_for_a_link_counts_for_it(repository: Path) -> None:
     assert (row["packets"], row["bytes"], row["direction"]) == (tap["packets"], tap["bytes"], "up")
     assert row["rate_gbps"] == 400.0
     assert row["burst"] > row["utilization"] > 0
+
+
+def counted(hosts: np.ndarray) -> LinkCounts:
+    """Return a packet up and one down of each of these hosts."""
+    ends = np.stack([np.ones(hosts.size, np.uint64), hosts.astype(np.uint64)], axis=1)
+    counts = np.zeros((hosts.size, 2), COUNT_DTYPE)
+    counts["packets"] = counts["bytes"] = 1
+    return LinkCounts(ends, counts, np.zeros((hosts.size, 2, BINS), np.int64), 0)
+
+
+def seconds_of(links: LinkCounts) -> SecondCounts:
+    empty = pl.DataFrame()
+    rdma = QueuePairDifferences().take(QueuePairTable(capacity=8, flow_capacity=8), 0)
+    return SecondCounts(0, SECOND_NS, {}, {}, (), links, rdma, empty, empty, empty, None)
+
+
+def test_processes_see_more_hosts_together_than_there_are_baselines() -> None:
+    judge = LinkJudge("here", Naming())
+    hosts = np.arange(MAX_LINKS + 100)
+    halves = [counted(half) for half in np.array_split(hosts, 2)]
+    total = add_up([seconds_of(half) for half in halves])
+    rows = judge.samples(total, {})
+    assert rows.height == 2 * hosts.size
+    assert rows["link"].n_unique() == hosts.size
+    # Hosts that are counted no more make room for others, under names of their own.
+    later = judge.samples(seconds_of(counted(np.arange(1 << 20, (1 << 20) + 50))), {})
+    assert later.height == 100
+    assert not set(later["link"]) & set(rows["link"])
+    assert judge.samples(total, {})["link"].to_list() == rows["link"].to_list()
+
+
+def test_what_found_no_room_is_added_up_and_never_falls() -> None:
+    links = counted(np.arange(2))
+    parts = [seconds_of(links), seconds_of(links)]
+    parts[0].left_out, parts[1].left_out = {"transfers": 3, "flows": 1}, {"transfers": 4}
+    judge = SecondJudge("here", Naming())
+    judge.tables(add_up(parts))
+    assert judge.left_out == {"transfers": 7, "flows": 1}
+    judge.tables(parts[1])
+    assert judge.left_out == {"transfers": 7, "flows": 1}

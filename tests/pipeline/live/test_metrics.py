@@ -9,6 +9,7 @@ from live_rows import SECOND_NS, T0, frame
 
 from fabricscope.analyzers.policy.rules import RuleSet, parse_rules
 from fabricscope.pipeline.live.alerts import AlertWatch
+from fabricscope.pipeline.live.judging import SecondJudge
 from fabricscope.pipeline.live.metrics import (
     FAMILIES,
     IDLE_NS,
@@ -17,6 +18,7 @@ from fabricscope.pipeline.live.metrics import (
     own_samples,
     prometheus_name,
 )
+from fabricscope.pipeline.live.naming import Naming
 from fabricscope.pipeline.live.session import Second
 from fabricscope.schemas import schema_of
 
@@ -133,3 +135,38 @@ def test_every_metric_is_documented(repository: Path) -> None:
         name for name in map(prometheus_name, METRICS.values()) if f"| `{name}` |" not in page
     ]
     assert missing == []
+
+
+def test_room_is_looked_for_once_a_second_however_many_come() -> None:
+    values = MetricValues("one")
+    family = next(one for one in values._values if one.family.table == "tap_samples")
+    looks = []
+    forget = family._forget
+    family._forget = lambda now_ns: (looks.append(now_ns), forget(now_ns))[1]  # type: ignore[func-returns-value,method-assign]
+    rows = [{"tap": f"eth{number}"} for number in range(4 * family.family.most)]
+    values.listen(second_of(0, tap_samples=rows))
+    values.listen(second_of(1, tap_samples=rows))
+    assert len(looks) == 2
+    assert values.left_out()["tap_samples"] == 6 * family.family.most
+
+
+def test_what_comes_back_after_long_silence_keeps_its_count() -> None:
+    values = MetricValues("one")
+    most = next(family.most for family in FAMILIES if family.table == "tap_samples")
+    rows = [{"tap": f"eth{number}"} for number in range(most)]
+    values.listen(second_of(0, tap_samples=rows))
+    later = 2 + IDLE_NS // SECOND_NS
+    values.listen(second_of(later, tap_samples=[{"tap": "new"}, {"tap": "eth0"}]))
+    packets = values_of(values, "fabricscope.tap.packets")
+    assert packets == {("eth0",): 2_000, ("new",): 1_000}
+
+
+def test_what_the_analysis_left_out_is_told() -> None:
+    values = MetricValues("one")
+    judge = SecondJudge("one", Naming())
+    judge.left_out = {"packets_without_link": 3, "transfers": 0}
+    values.listen(Second(T0, T0 + SECOND_NS, {}, judge))
+    assert values_of(values, "fabricscope.left_out") == {
+        ("packets_without_link",): 3,
+        ("transfers",): 0,
+    }

@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from receivers import web_server
@@ -110,6 +111,42 @@ def test_what_is_refused_or_too_old_is_dropped_and_counted() -> None:
     outbox.put([CHANGE])
     assert until(outbox, "dropped").waiting == 0
     outbox.stop()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_values_that_json_does_not_have_are_left_out(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "a.jsonl"
+    outbox = opened("json", str(path))
+    values = {"score": value, "lost": 3}
+    outbox.put([Change(**(CHANGE.__dict__ | {"values": values}))])
+    until(outbox, "delivered")
+    outbox.stop()
+    assert json.loads(path.read_text())["values"] == {"lost": 3}
+
+
+def test_a_thread_outlives_what_nobody_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    real, told = module.send, []
+
+    def fail_once(*args: Any) -> Any:
+        told.append(args)
+        if len(told) == 1:
+            raise ValueError("a bug")
+        return real(*args)
+
+    def fail() -> None:
+        raise OSError("the store is gone")
+
+    monkeypatch.setattr(module, "send", fail_once)
+    outbox = Outbox([Destination("to", "json", str(path))], "here", before=fail)
+    outbox.start()
+    outbox.put([CHANGE])
+    assert until(outbox, "problem").problem == "ValueError: a bug"
+    assert until(outbox, "delivered").problem == ""
+    outbox.stop()
+    assert len(path.read_text().splitlines()) == 1
 
 
 def test_the_store_is_flushed_first(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from fabricscope.collectors.capture import CaptureFile
+from fabricscope.collectors.decode import decode
 from fabricscope.pipeline.analysis import Options, analyze
 from fabricscope.pipeline.document import build_document
-from fabricscope.pipeline.live.feeds import FileFeed
-from fabricscope.pipeline.live.monitor import DETAIL_NO_DPI, Monitor, MonitorOptions
+from fabricscope.pipeline.live import watch
+from fabricscope.pipeline.live.feeds import FileFeed, Losses
+from fabricscope.pipeline.live.monitor import DETAIL_NO_DPI, DETAIL_NO_RDMA, Monitor, MonitorOptions
 from fabricscope.pipeline.live.overload import Overload
 from fabricscope.pipeline.live.session import LiveSession, Second
-from fabricscope.records import allocate_packets
+from fabricscope.records import Packets, allocate_packets, slice_packets
 
 SECOND_NS = 1_000_000_000
 
@@ -120,3 +124,97 @@ def test_without_payload_analysis_flows_still_come(ring: Path) -> None:
     tables, _ = run(ring, overload=Overload(level=DETAIL_NO_DPI))
     assert tables["link_samples"].height > 0
     assert "application_samples" not in tables
+
+
+class Clock:
+    """A feed of one packet a second on a clock that is set; made of a capture's first packet."""
+
+    waits = True
+
+    def __init__(self, path: Path, times_s: list[float], *, silent: bool = False) -> None:
+        self._path = path
+        self._times_s = iter(times_s)
+        self._now_s = times_s[0]
+        self._silent = silent
+
+    def tap_names(self) -> list[str]:
+        return ["tap"]
+
+    def read(self, packets: Packets, timeout_s: float) -> tuple[np.ndarray, Packets] | None:
+        time_s = next(self._times_s, None)
+        if time_s is None:
+            return None
+        self._now_s = time_s
+        if self._silent:
+            return np.zeros(0, np.uint8), slice_packets(packets, 0, 0)
+        with CaptureFile(str(self._path)) as file:
+            view, _ = file.read(packets)
+        rows = slice_packets(packets, 0, 1)
+        rows.time_ns[:] = int(time_s * SECOND_NS)
+        return view, rows
+
+    def stop(self) -> None: ...
+
+    def losses(self) -> dict[int, Losses]:
+        return {}
+
+    def waiting_share(self) -> float:
+        return 0.0
+
+    def now_ns(self) -> int:
+        return int(self._now_s * SECOND_NS)
+
+
+@pytest.mark.parametrize("back_s", [10, 3_600, 10**9])
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_clock_that_is_set_back_goes_on(
+    ring: Path, back_s: int, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "STEP_EVERY_S", -1.0)
+    before = [10**9 + 100 + k + 0.5 for k in range(5)]
+    after = [time_s - back_s + 5 for time_s in before]
+    starts: list[int] = []
+
+    def listen(second: Second) -> None:
+        starts.append(second.start_ns // SECOND_NS)
+
+    # Silence is told of a second later: what comes next says that it is over.
+    clock = Clock(ring, before + after + [after[-1] + 1] * silent, silent=silent)
+    session = LiveSession(clock, Monitor(MonitorOptions()), [listen])
+    if silent:
+        session.sources.append(NoSource())
+    session.run()
+    told = [int(time_s) for time_s in before + after]
+    assert starts == told or (silent and set(told[:4] + told[5:]) <= set(starts))
+
+
+class NoSource:
+    """A source that has nothing to say, with which seconds pass without packets."""
+
+    def poll(self) -> None: ...
+
+    def sample(self, start_ns: int, end_ns: int) -> dict[str, pl.DataFrame]:
+        return {}
+
+
+def test_nobody_copies_queue_pairs_that_nobody_looks_at(ring: Path) -> None:
+    monitor = Monitor(MonitorOptions())
+    monitor.tap_names = ["tap"]
+    packets = allocate_packets()
+    feed = FileFeed(str(ring), speed=0)
+    batch = feed.read(packets, 0)
+    assert batch is not None
+    decode(*batch)
+    monitor.begin(int(batch[1].time_ns[0]))
+    monitor.update(*batch)
+    end_ns = int(batch[1].time_ns[-1])
+    view = monitor.collect(0, end_ns).transfers
+    assert view is not None
+    assert 0 < len(view.queue_pairs.queue_pairs) <= len(monitor.queue_pairs.queue_pairs)
+    assert view.queue_pairs.queue_pairs.itemsize < 1_300
+    monitor.wants_view = lambda: False
+    assert monitor.collect(0, end_ns).transfers is None
+    monitor.wants_view = lambda: True
+    monitor.level = DETAIL_NO_RDMA
+    assert monitor.collect(0, end_ns).transfers is None
+    assert monitor.collect(0, end_ns, last=True).transfers is not None

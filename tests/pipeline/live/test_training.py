@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
+from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
+from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.collectors.synthetic import generate
 from fabricscope.pipeline.live.feeds import FileFeed
 from fabricscope.pipeline.live.monitor import Monitor, MonitorOptions
 from fabricscope.pipeline.live.session import LiveSession, Second
+from fabricscope.records import BATCH_ROWS
 
 FILE_HEADER = 24
 START_S = 1_750_000_000
@@ -69,3 +73,41 @@ def test_a_link_that_slows_down_is_named_within_five_seconds(tmp_path: Path) -> 
     jobs = pl.concat([one.tables["job_samples"] for one in seconds if "job_samples" in one.tables])
     assert jobs.filter(pl.col("time_ns") <= (START_S + HEALTHY_S) * 10**9)["diagnosis"].max() == ""
     assert "10.0.0.2" in jobs.sort("time_ns")["diagnosis"][-1]
+
+
+def told(path: Path, monitor: Monitor) -> dict[str, pl.DataFrame]:
+    """Return what a run said of jobs and queue pairs from the second job's start on."""
+    seconds: list[Second] = []
+    feed = FileFeed(str(path), speed=0)
+    LiveSession(feed, monitor, [seconds.append]).run()
+    feed.close()
+    after = [one for one in seconds if one.start_ns >= (START_S + 200) * 10**9]
+    return {
+        name: pl.concat([one.tables[name] for one in after if name in one.tables])
+        for name in ("iterations", "job_samples", "rdma_samples")
+    }
+
+
+def test_a_job_that_is_started_anew_finds_room(tmp_path: Path) -> None:
+    """Full tables forget the first job, and say of the second what they say of it alone."""
+    first = made(tmp_path, "first", RECIPE.format(start=START_S, iterations=20), 1)
+    recipe = RECIPE.format(start=START_S + 200, iterations=30).replace("hosts = 4", "hosts = 6")
+    second = made(tmp_path, "second", recipe, 2)
+    (tmp_path / "both.pcap").write_bytes(first + second[FILE_HEADER:])
+    roomy, alone = Monitor(MonitorOptions()), Monitor(MonitorOptions())
+    wanted = told(tmp_path / "second.pcap", alone)
+    told(tmp_path / "both.pcap", roomy)
+    tight = Monitor(MonitorOptions())
+    tight.queue_pairs = QueuePairTable(
+        capacity=roomy.queue_pairs.slots, batch_rows=BATCH_ROWS, queue_entries=4_096
+    )
+    channels = len(roomy.transfers._analyzer.channels)
+    tight.transfers._analyzer = CollectiveAnalyzer(max_channels=channels, max_transfers=1 << 18)
+    found = told(tmp_path / "both.pcap", tight)
+    assert roomy.queue_pairs.slots > tight.queue_pairs.slots == alone.queue_pairs.slots
+    assert channels > len(tight.transfers._analyzer.channels)
+    assert not any(tight.left_out().values())
+    assert wanted["iterations"].height == 30
+    for name, frame in wanted.items():
+        order = [key for key in ("time_ns", "src", "dest_qp") if key in frame.columns]
+        assert_frame_equal(found[name].sort(order), frame.sort(order))

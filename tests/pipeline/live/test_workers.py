@@ -1,5 +1,6 @@
 """Several processes that read one mirror port, against the capture that was sent into it."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -12,7 +13,15 @@ import polars as pl
 import pytest
 from wires import Cable
 
+from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
+from fabricscope.analyzers.links.counting import LinkCounter
+from fabricscope.analyzers.rdma.table import QueuePairTable
 from fabricscope.collectors.capture import CaptureFile
+from fabricscope.pipeline.live.counts import SecondCounts
+from fabricscope.pipeline.live.differences import QueuePairDifferences
+from fabricscope.pipeline.live.monitor import MonitorOptions
+from fabricscope.pipeline.live.transfers import TransferView, view_of
+from fabricscope.pipeline.live.workers import Sender, SharedSession, Workers
 from fabricscope.records import allocate_packets
 from fabricscope.store import DeltaStore
 
@@ -124,3 +133,84 @@ def test_processes_end_with_the_one_that_started_them(
     while time.monotonic() < end and any(Path(f"/proc/{pid}").exists() for pid in children):
         time.sleep(0.1)
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def part(second: int, *, view: TransferView | None) -> SecondCounts:
+    """Return what a process counted in a second: nothing, with or without a view."""
+    empty = pl.DataFrame()
+    rdma = QueuePairDifferences().take(QueuePairTable(capacity=8, flow_capacity=8), 0)
+    links = LinkCounter(flow_capacity=8, max_links=8).sample(0)
+    start_ns = second * 10**9
+    return SecondCounts(
+        start_ns, start_ns + 10**9, {}, {}, (), links, rdma, empty, empty, empty, view
+    )
+
+
+def told_of(*arrivals: tuple[int, SecondCounts]) -> list[tuple[int, bool]]:
+    """Return the seconds that were told, and whether each had transfers of all processes."""
+    session = SharedSession(MonitorOptions(), Workers([], MonitorOptions(), lambda: None))
+    session._reached_ns = [0, 0]
+    told: list[tuple[int, bool]] = []
+
+    def tell(counts: SecondCounts) -> None:
+        told.append((counts.start_ns // 10**9, counts.transfers is not None))
+
+    session.tell = tell  # type: ignore[method-assign]
+    for number, counts in arrivals:
+        session._take(number, counts)
+        session._tell_complete()
+    return told
+
+
+def empty_view() -> TransferView:
+    table = QueuePairTable(capacity=8, flow_capacity=8)
+    return view_of(CollectiveAnalyzer(flow_capacity=8, max_channels=8, max_transfers=8), table)
+
+
+def test_jobs_are_looked_for_where_every_process_tells_its_transfers() -> None:
+    view = empty_view()
+    told = told_of(
+        (0, part(10, view=view)),
+        (1, part(10, view=view)),
+        (0, part(11, view=view)),
+        (1, part(11, view=None)),
+        (0, part(12, view=view)),
+        (0, part(13, view=view)),
+        (1, part(12, view=view)),
+        (1, part(13, view=view)),
+    )
+    assert told == [(10, True), (11, False), (12, True), (13, True)]
+
+
+def test_seconds_before_a_clock_was_set_back_are_told_at_once() -> None:
+    told = told_of(
+        (0, part(100, view=None)),
+        (1, part(100, view=None)),
+        (0, part(101, view=None)),
+        (0, part(50, view=None)),
+        (1, part(101, view=None)),
+        (1, part(50, view=None)),
+        (0, part(51, view=None)),
+        (1, part(51, view=None)),
+    )
+    # While one process has gone back and the other not, each one's second is told by itself.
+    seconds = [second for second, _ in told]
+    assert set(seconds) == {100, 101, 50, 51}
+    assert (seconds[0], seconds[-1], len(seconds)) == (100, 51, 6)
+
+
+def test_a_sender_hands_on_everything_and_says_when_it_lags() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    sender = Sender(theirs)
+    for second in range(3):
+        sender.put(part(second, view=None))
+    assert [ours.recv().start_ns for _ in range(3)] == [0, 10**9, 2 * 10**9]
+    sender._waiting.join()
+    assert sender.idle()
+    big = part(3, view=None)
+    big.left_out = {str(number): number for number in range(200_000)}  # more than a pipe holds
+    sender.put(big)
+    assert not sender.idle()
+    assert ours.recv().left_out == big.left_out
+    sender.close()
+    assert ours.recv() is None

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -22,15 +22,15 @@ from fabricscope.pipeline.alerts import (
     REACH_NS,
     Silence,
     acknowledged_in,
-    alert_changes,
     last_of_collectors,
+    people_said,
     silences_in,
 )
-from fabricscope.pipeline.live.outbox import Counts, Outbox
+from fabricscope.pipeline.live.outbox import GIVE_UP_S, Counts, Outbox
 from fabricscope.pipeline.live.session import Second
 from fabricscope.recorder import Recorder
 from fabricscope.schemas import schema_of
-from fabricscope.store import Store
+from fabricscope.store import DeltaStore, Store
 
 __all__ = ["AlertWatch"]
 
@@ -65,6 +65,8 @@ class AlertWatch:
         rules = with_built_in(self.rules) if self.built_in else self.rules
         self._silences: tuple[Silence, ...] = ()
         self._acknowledged: list[tuple[str, str, int]] = []
+        self._before: list[dict[str, Any]] | None = None
+        self._unsure_ns = (0, 0)
         self._watch = RuleWatch(rules, self._quiet_until)
         self._end_ns = 0
         self._firing: tuple[Change, ...] = ()
@@ -96,18 +98,26 @@ class AlertWatch:
         """Take over what fired when the run before ended, and begin to send."""
         if self.recorder is not None:
             store, now_ns = self.recorder.store, self.clock()
-            known = self._read(store, now_ns)
-            if known is not None:
-                last = last_of_collectors(known).filter(pl.col("collector") == self.collector)
-                self._watch.restore(last.iter_rows(named=True), now_ns)
+            restored = self._read(store, now_ns, now_ns)
+            self._restore(now_ns)
             self._reader = threading.Thread(
-                target=self._keep_reading, args=(store,), name="alerts-read", daemon=True
+                target=self._keep_reading,
+                args=(store, None if restored else now_ns),
+                name="alerts-read",
+                daemon=True,
             )
             self._reader.start()
         self._outbox.start()
 
+    def _restore(self, now_ns: int) -> None:
+        """Take over what the store said of the run before, if it has been read meanwhile."""
+        before, self._before = self._before, None
+        if before is not None:
+            self._watch.restore(before, now_ns, self._unsure_ns)
+
     def listen(self, second: Second) -> None:
         """Judge a second."""
+        self._restore(second.start_ns)
         acknowledged, self._acknowledged = self._acknowledged, []
         for rule, subject, since_ns in acknowledged:
             self._watch.acknowledge(rule, subject, since_ns)
@@ -140,25 +150,49 @@ class AlertWatch:
         ends = [s.until_ns for s in self._silences if s.covers(rule, subject, time_ns)]
         return max(ends, default=None)
 
-    def _keep_reading(self, store: Store) -> None:
+    def _keep_reading(self, store: Store, began_ns: int | None) -> None:
+        """Look again and again; began_ns: of this run, None once the run before is known."""
         while not self._stopped.wait(self.look_s):
-            self._read(store, self.clock())
+            if self._read(store, self.clock(), began_ns):
+                began_ns = None
 
-    def _read(self, store: Store, now_ns: int) -> pl.DataFrame | None:
-        """Take note of what people said; None when the store cannot be asked."""
+    def _read(self, store: Store, now_ns: int, began_ns: int | None) -> bool:
+        """Take note of what people said, and before `began_ns` the collector; whether it worked."""
         try:
             # People's clocks may be ahead of a replayed capture's.
-            known = alert_changes(store, now_ns - REACH_NS, now_ns + DAY_NS)
-        except StoreError as error:
-            if str(error) != self.problem:
-                _LOG.warning("alerts: %s", error)
-            self.problem = str(error)
-            return None
+            people = people_said(store, now_ns - REACH_NS, now_ns + DAY_NS)
+            self._silences = tuple(silences_in(people, now_ns))
+            own = acknowledged_in(people).filter(pl.col("collector") == self.collector)
+            self._acknowledged = list(own.select("rule", "subject", "since_ns").iter_rows())
+            if began_ns is not None:
+                self._read_before(store, began_ns)
+        except Exception as error:  # whatever it is, what people say later must be heard
+            expected = isinstance(error, StoreError)
+            problem = str(error) if expected else f"{type(error).__name__}: {error}"
+            if problem != self.problem:
+                _LOG.warning("alerts: %s", problem, exc_info=None if expected else error)
+            self.problem = problem
+            return False
         self.problem = ""
-        self._silences = tuple(silences_in(known, now_ns))
-        own = acknowledged_in(known).filter(pl.col("collector") == self.collector)
-        self._acknowledged = list(own.select("rule", "subject", "since_ns").iter_rows())
-        return known
+        return True
+
+    def _read_before(self, store: Store, began_ns: int) -> None:
+        """Read what the run before said last of each alert, and when it ended."""
+        last = last_of_collectors(store, began_ns - REACH_NS, began_ns + DAY_NS)
+        last = last.filter(pl.col("collector") == self.collector)
+        ended_ns = began_ns
+        if not last.is_empty() and isinstance(store, DeltaStore):
+            heard_ns = store.last("tap_samples", pl.col("collector") == self.collector)
+            ended_ns = min(heard_ns or began_ns, began_ns)
+        # What was tried for no longer than that may not have arrived.
+        self._unsure_ns = (ended_ns - int(GIVE_UP_S * 1e9), began_ns)
+        known = set(self._acknowledged)
+        self._before = [
+            row | {"state": "acknowledged"}
+            if row["state"] == "firing" and (row["rule"], row["subject"], row["since_ns"]) in known
+            else row
+            for row in last.iter_rows(named=True)
+        ]
 
 
 def _frame(changes: list[Change], collector: str) -> pl.DataFrame:

@@ -4,9 +4,9 @@ Counters here are numbers as they were counted (or scaled, where only a part was
 they mean, rates, scores, jobs, is judged of the sum in `judging`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,7 +60,7 @@ class SecondCounts:
 
     taps and traffic are by the tap's name; neighbours: tap, system and port as LLDP tells them;
     rdma, applications and flows are rows of their tables; transfers: None where nobody sees
-    packets. left_out: by what bound.
+    packets, or nobody would look at them. left_out: totals since the start, by what had no room.
     """
 
     start_ns: int
@@ -76,7 +76,7 @@ class SecondCounts:
     transfers: TransferView | None
     level: int = 0
     sampling: int = 1
-    left_out: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def add_up(parts: Sequence[SecondCounts]) -> SecondCounts:
@@ -105,7 +105,7 @@ def add_up(parts: Sequence[SecondCounts]) -> SecondCounts:
         transfers=join_views(views) if views else None,
         level=max(part.level for part in parts),
         sampling=max(part.sampling for part in parts),
-        left_out=_add_counters([part.left_out for part in parts]),
+        left_out=dict(sum((Counter(part.left_out) for part in parts), Counter())),
     )
 
 
@@ -137,14 +137,3 @@ def _add_links(parts: Sequence[LinkCounts]) -> LinkCounts:
         np.add.at(bins, own, part.bins)
     ends = np.array(list(places), np.uint64).reshape(-1, 2)
     return LinkCounts(ends, counts, bins, sum(part.uncounted for part in parts))
-
-
-def _add_counters(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    total: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            if isinstance(value, dict):
-                total[name] = _add_counters([total.get(name, {}), value])
-            else:
-                total[name] = total.get(name, 0) + value
-    return total

@@ -106,6 +106,15 @@ class QueuePairDifferences:
         self._counts: dict[str, NDArray[np.int64]] = {}
         self._sketches: dict[str, NDArray[np.uint32]] = {}
 
+    def queue_pairs_moved(self, moved: NDArray[np.int64]) -> None:
+        """Follow queue pairs to their new slots, -1: forgotten. All that they did must be told."""
+        kept = np.flatnonzero(moved >= 0)
+        self._counts = {name: values[kept] for name, values in self._counts.items()}
+        for before in self._sketches.values():
+            known = kept[kept < len(before)]
+            before[: known.size] = before[known]
+            before[known.size :] = 0
+
     def take(self, table: QueuePairTable, end_ns: int) -> Differences:
         """Return what was added since the last call, until end_ns."""
         qps = table.queue_pairs

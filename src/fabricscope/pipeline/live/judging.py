@@ -2,7 +2,7 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -39,12 +39,21 @@ class SecondJudge:
         self.training = LiveTraining(collector)
         self.level = 0
         self.sampling = 1
-        self.left_out: dict[str, Any] = {}
+        self.left_out: dict[str, int] = {}
+
+    def wants_view(self) -> bool:
+        """Tell whether a look can begin: else nobody needs to copy what it would be at."""
+        if self._beside is None:
+            return True
+        busy = self._look is not None and not self._look[0].done()
+        return not busy and time.monotonic() >= self.training.rest_until_s
 
     def tables(self, counts: SecondCounts) -> dict[str, pl.DataFrame]:
         """Return the rows of a second by the name of their table."""
         self.level, self.sampling = counts.level, counts.sampling
-        self.left_out = counts.left_out
+        # Of several processes one may have told nothing this second: what was told stays.
+        for name, value in counts.left_out.items():
+            self.left_out[name] = max(value, self.left_out.get(name, 0))
         self._naming.learn(counts.neighbours)
         seen_bytes = sum(tap.bytes for tap in counts.taps.values())
         patience_s = PATIENCE_S if seen_bytes < FEW_BYTES else 0.0
@@ -75,7 +84,7 @@ class SecondJudge:
             if self._beside is None or last:
                 rows = self.training.look(view, end_ns)
                 found.append((rows, self.training.job_samples(end_ns)))
-            elif time.monotonic() >= self.training.rest_until_s:
+            elif self.wants_view():
                 self._look = self._beside.submit(self.training.look, view, end_ns), end_ns
                 wait([self._look[0]], timeout=patience_s)
                 if self._look[0].done():

@@ -52,8 +52,10 @@ class LinkJudge:
         """Prepare baselines of the links' latency."""
         self._collector = collector
         self._naming = naming
-        self._names: list[str] = []
+        self._names: dict[tuple[int, int], str] = {}
+        self._listed: list[str] = []
         self._places: dict[tuple[int, int], int] = {}
+        self._free = list(range(MAX_LINKS))[::-1]
         self._hosts: NDArray[np.uint64] = np.zeros((0, 2), np.uint64)
         self._numbers: NDArray[np.int64] = np.zeros(0, np.int64)
         self._latency = Baselines(2 * MAX_LINKS, least_spread=1.0, relative_spread=0.05)
@@ -148,7 +150,8 @@ class LinkJudge:
     def _host_rows(self, counted: LinkCounts, differences: Differences) -> _Rows:
         """Return the directions of hosts' links that carried anything.
 
-        Links keep the number under which they first came, whatever order they are counted in.
+        Links keep the number under which they first came, whatever order they are counted in;
+        those that several processes see together may be more than there are baselines.
         """
         numbers = self._learn(counted.hosts)
         active = np.flatnonzero(counted.counts["packets"].ravel() > 0)
@@ -156,9 +159,9 @@ class LinkJudge:
         rdma = _rdma_by_link(counted, differences)
         number = numbers[active // 2]
         return _Rows(
-            [self._names[k] for k in number.tolist()],
+            [self._listed[k] for k in (active // 2).tolist()],
             [_DIRECTIONS[k % 2] for k in active.tolist()],
-            2 * number + active % 2,
+            np.where(number >= 0, 2 * number + active % 2, -1),
             {name: counts[name] for name in COUNT_DTYPE.names or ()},
             counted.burst_bytes.ravel()[active],
             {name: values[active] for name, values in rdma.items()},
@@ -192,21 +195,38 @@ class LinkJudge:
         )
 
     def _learn(self, hosts: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Return each host's number, naming the links of those seen for the first time."""
+        """Return each host's number, -1 for none, naming the links seen for the first time."""
         if not np.array_equal(hosts, self._hosts):
-            self._hosts, self._numbers = hosts, self._number(hosts)
+            keys = [(hi, lo) for hi, lo in hosts.tolist()]
+            self._hosts, self._numbers = hosts, self._number(keys)
+            self._name(keys, hosts)
         return self._numbers
 
-    def _number(self, hosts: NDArray[np.uint64]) -> NDArray[np.int64]:
-        keys = [(hi, lo) for hi, lo in hosts.tolist()]
-        fresh = [row for row, key in enumerate(keys) if key not in self._places]
-        if fresh:
-            new = hosts[fresh]
-            plain = (new[:, 0] == 0) & (new[:, 1] < 1 << 16)
-            for row, text in zip(fresh, address_texts(new[:, 0], new[:, 1], plain), strict=True):
-                self._places[keys[row]] = len(self._names)
-                self._names.append(self._naming.hosts.get(text, text))
-        return np.array([self._places[key] for key in keys], np.int64)
+    def _number(self, keys: list[tuple[int, int]]) -> NDArray[np.int64]:
+        fresh = [key for key in keys if key not in self._places]
+        if len(fresh) > len(self._free):
+            self._forget(set(keys))
+        for key in fresh[: len(self._free)]:
+            self._places[key] = self._free.pop()
+        return np.array([self._places.get(key, -1) for key in keys], np.int64)
+
+    def _forget(self, kept: set[tuple[int, int]]) -> None:
+        """Take the numbers of links back that are counted no more, with what was usual there."""
+        gone = [key for key in self._places if key not in kept]
+        numbers = [self._places.pop(key) for key in gone]
+        self._free += numbers
+        self._latency.forget(np.array([2 * k + side for k in numbers for side in (0, 1)], np.int64))
+
+    def _name(self, keys: list[tuple[int, int]], hosts: NDArray[np.uint64]) -> None:
+        """Name the links of those hosts that had no name before; forget the names of others."""
+        fresh = [row for row, key in enumerate(keys) if key not in self._names]
+        names = {key: self._names[key] for key in keys if key in self._names}
+        new = hosts[fresh]
+        plain = (new[:, 0] == 0) & (new[:, 1] < 1 << 16)
+        for row, text in zip(fresh, address_texts(new[:, 0], new[:, 1], plain), strict=True):
+            names[keys[row]] = self._naming.hosts.get(text, text)
+        self._names = names
+        self._listed = [names[key] for key in keys]
 
 
 def _joined(one: _Rows, other: _Rows) -> _Rows:

@@ -104,7 +104,7 @@ def _waits(name: str, help: str, prefix: str) -> tuple[Metric, ...]:
 LINKS: Final = Family(
     "link_samples",
     {"link": "link", "direction": "direction", "source": "source"},
-    4_096,
+    32_768,
     (
         _count("fabricscope.link.data", "Bytes on the wire", "bytes", "By"),
         _count("fabricscope.link.packets", "Packets carried", "packets"),
@@ -131,7 +131,7 @@ LINKS: Final = Family(
 RDMA: Final = Family(
     "rdma_samples",
     {"src": "src", "dst": "dst"},
-    1_024,
+    16_384,
     (
         _count("rdma.payload", "RDMA payload carried", "payload_bytes", "By"),
         _count("rdma.packets", "RDMA packets carried", "packets"),
@@ -210,7 +210,10 @@ NOTIFICATIONS: Final = _own(
     "fabricscope.notifications", "Changes of alerts, by destination and outcome", counter=True
 )
 STORED: Final = _own("fabricscope.store.rows", "Rows for the store, by outcome", counter=True)
-OWN: Final = (FIRING, NOTIFICATIONS, STORED)
+LEFT_OUT: Final = _own(
+    "fabricscope.left_out", "What found no room in a table of the analysis, by kind", counter=True
+)
+OWN: Final = (FIRING, NOTIFICATIONS, STORED, LEFT_OUT)
 
 FAMILIES: Final = (LINKS, RDMA, TAPS, APPLICATIONS, JOBS)
 METRICS: Final = {
@@ -246,7 +249,7 @@ class _Values:
         folded = frame.group_by(columns, maintain_order=True).agg(expressions)
         keys = list(folded.select(pl.col(columns).fill_null("")).iter_rows())
         fresh = folded.drop(columns).to_numpy()
-        places = np.array([self._place(key, now_ns) for key in keys], np.int64)
+        places = self._places_of(keys, now_ns)
         known = places >= 0
         self.left_out += int(np.count_nonzero(~known))
         places, fresh = places[known], fresh[known]
@@ -263,21 +266,25 @@ class _Values:
         table[np.ix_(old, ~self._counters)] = np.nan
         return table
 
-    def _place(self, key: tuple[str, ...], now_ns: int) -> int:
-        place = self.rows.get(key)
-        if place is None:
-            if not self._free:
-                self._forget(now_ns)
-            if not self._free:
-                return -1
-            place = self.rows[key] = self._free.pop()
-            self.heard_ns[place] = now_ns
-            self.values[place] = np.where(self._counters, 0.0, np.nan)
-        return place
+    def _places_of(self, keys: list[tuple[str, ...]], now_ns: int) -> NDArray[np.int64]:
+        """Return the row of each label set, made if it is new; -1 where there is no room."""
+        places = np.array([self.rows.get(key, -1) for key in keys], np.int64)
+        self.heard_ns[places[places >= 0]] = now_ns
+        fresh = np.flatnonzero(places < 0).tolist()
+        if len(fresh) > len(self._free):
+            self._forget(now_ns)
+        for row in fresh[: len(self._free)]:
+            places[row] = self.rows[keys[row]] = self._free.pop()
+            self.values[places[row]] = np.where(self._counters, 0.0, np.nan)
+        return places
 
     def _forget(self, now_ns: int) -> None:
-        for key, place in list(self.rows.items()):
-            if now_ns - self.heard_ns[place] > IDLE_NS:
+        """Make room once for all that come together: it takes a look at every row."""
+        idle = now_ns - self.heard_ns > IDLE_NS
+        idle[self._free] = False
+        if idle.any():
+            gone = [(key, place) for key, place in self.rows.items() if idle[place]]
+            for key, place in gone:
                 del self.rows[key]
                 self._free.append(place)
 
@@ -292,6 +299,7 @@ class MetricValues:
         """What else has values, such as alerts."""
         self._lock = threading.Lock()
         self._now_ns = 0
+        self._no_room: dict[str, int] = {}
         self._values = [_Values(family) for family in FAMILIES]
         self._reading = threading.Lock()
         self._read_s = -math.inf
@@ -301,6 +309,7 @@ class MetricValues:
         """Add a second."""
         with self._lock:
             self._now_ns = second.end_ns
+            self._no_room = dict(second.judge.left_out) if second.judge else {}
             for values in self._values:
                 frame = second.tables.get(values.family.table)
                 if frame is not None and not frame.is_empty():
@@ -321,20 +330,30 @@ class MetricValues:
     def read(self) -> dict[str, tuple[Metric, list[Sample]]]:
         """Return every metric with its values, by name in the order of declaration."""
         found: dict[str, tuple[Metric, list[Sample]]] = {}
+        # Seconds need not wait until thousands of values are written out: they are copied first.
         with self._lock:
-            for values in self._values:
-                keys = list(values.rows)
-                places = [values.rows[key] for key in keys]
-                table = values.told(places, self._now_ns)
-                names = tuple(values.family.labels)
-                for column, metric in enumerate(values.family.metrics):
-                    _, samples = found.setdefault(metric.name, (metric, []))
-                    more_names, more = metric.extra[:1], metric.extra[1:]
-                    samples += [
-                        Sample((*names, *more_names), (*key, *more), value)
-                        for key, value in zip(keys, table[:, column].tolist(), strict=True)
-                        if value == value
-                    ]
+            no_room = self._no_room
+            copies = [
+                (
+                    values.family,
+                    list(values.rows),
+                    values.told([*values.rows.values()], self._now_ns),
+                )
+                for values in self._values
+            ]
+        for family, keys, table in copies:
+            names = tuple(family.labels)
+            for column, metric in enumerate(family.metrics):
+                _, samples = found.setdefault(metric.name, (metric, []))
+                more_names, more = metric.extra[:1], metric.extra[1:]
+                samples += [
+                    Sample((*names, *more_names), (*key, *more), value)
+                    for key, value in zip(keys, table[:, column].tolist(), strict=True)
+                    if value == value
+                ]
+        if no_room:
+            kinds = [Sample(("kind",), (kind,), count) for kind, count in no_room.items()]
+            found[LEFT_OUT.name] = LEFT_OUT, kinds
         for other in self.others:
             for metric, sample in other():
                 found.setdefault(metric.name, (metric, []))[1].append(sample)

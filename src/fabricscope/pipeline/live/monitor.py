@@ -5,7 +5,7 @@ are handed on and forgotten, and counters become differences. Where packets come
 `feeds`, what the counts mean in `judging`, where samples go to in `session`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from fabricscope.pipeline.live.feeds import Losses
 from fabricscope.pipeline.live.naming import Naming
 from fabricscope.pipeline.live.neighbours import NeighbourWatch
 from fabricscope.pipeline.live.samples import application_samples
-from fabricscope.pipeline.live.training import TransferWindow
+from fabricscope.pipeline.live.training import WINDOW_NS, TransferWindow
 from fabricscope.records import (
     BATCH_ROWS,
     FLAG_DUPLICATE,
@@ -53,6 +53,7 @@ DETAIL_NO_RDMA: Final = 1
 DETAIL_NO_DPI: Final = 2
 DETAIL_SAMPLED: Final = 3
 
+_DPI_LEFT_OUT: Final = ("flows_without_head", "fragments_dropped", "announcements_dropped")
 _ROCE_V1: Final = PROTOCOLS.index("roce_v1")
 _INFINIBAND: Final = PROTOCOLS.index("infiniband")
 _CNP: Final = 0x81
@@ -78,6 +79,8 @@ class Monitor:
         self.options = options
         self.level = DETAIL_ALL
         self.sampling = 1
+        self.wants_view: Callable[[], bool] = lambda: True
+        """Whether anybody would look for training jobs now: a view of them is large."""
         self.taps: dict[int, TapCounts] = {}
         self._traffic: dict[int, TapTraffic] = {}
         self._start_ns = 0
@@ -199,6 +202,8 @@ class Monitor:
 
     def begin(self, start_ns: int) -> None:
         """Set the start of the second whose packets come next."""
+        if start_ns < self._start_ns:  # the clock was set back
+            self._flow_told_ns.clear()
         self._start_ns = start_ns
         self.links.begin(start_ns)
 
@@ -218,6 +223,8 @@ class Monitor:
         factor = self._scale()
         links = self.links.sample(end_ns)
         differences = self._differences.take(self.queue_pairs, end_ns)
+        self.transfers.forget(end_ns)
+        looked_at = last or (self.level < DETAIL_NO_RDMA and self.wants_view())
         counts = SecondCounts(
             start_ns=start_ns,
             end_ns=end_ns,
@@ -229,7 +236,7 @@ class Monitor:
             rdma=differences.frame(start_ns, self.options.collector, self.queue_pairs),
             applications=pl.DataFrame(),
             flows=pl.DataFrame(),
-            transfers=self.transfers.view(self.queue_pairs, end_ns, last=last),
+            transfers=self.transfers.view(self.queue_pairs, last=last) if looked_at else None,
             level=self.level,
             sampling=self.sampling,
         )
@@ -238,9 +245,19 @@ class Monitor:
         if self._closed:
             counts.flows = pl.concat(self._closed).with_columns(time_ns=pl.col("end_ns"))
             self._closed = []
-        counts.left_out = self.snapshot()
+        if self.level < DETAIL_NO_RDMA:
+            self.make_room(end_ns)
+        counts.left_out = self.left_out()
         self._start_ns = end_ns
         return counts
+
+    def make_room(self, end_ns: int, *, always: bool = False) -> None:
+        """Let go of queue pairs that fell silent where the table fills up, or `always`."""
+        self.queue_pairs.forget_events(end_ns - WINDOW_NS)
+        moved = self.queue_pairs.make_room(end_ns, always=always)
+        if moved is not None:
+            self._differences.queue_pairs_moved(moved)
+            self.transfers.queue_pairs_moved(moved)
 
     def _scale(self) -> float:
         """Return how many packets came for each that was analyzed; both are known exactly."""
@@ -313,12 +330,20 @@ class Monitor:
             self._closed.append(frame[chosen])
         self._flow_told_ns.update(dict.fromkeys(slots[chosen].tolist(), end_ns))
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return counters of what was left out because a bound was reached."""
+    def left_out(self) -> dict[str, int]:
+        """Return how much of what was left out because a bound was reached."""
+        flows, pairs = self.flows.counters, self.queue_pairs.counters
+        training = self.transfers.counters
+        dpi = {name: self.applications.counters.get(name, 0) for name in _DPI_LEFT_OUT}
         return {
-            "duplicates": self.duplicates.counters,
-            "flows": self.flows.counters | {"open_not_told": self._flows_left_out},
-            "queue_pairs": self.queue_pairs.counters,
-            "applications": self.applications.counters,
-            "training": self.transfers.counters,
+            "packets_to_compare": self.duplicates.counters["forced_out"],
+            "packets_without_flow": flows["unassigned"],
+            "flows_evicted": flows["evicted"],
+            "open_flows_not_told": self._flows_left_out,
+            "packets_without_link": self.links.left_out,
+            "packets_without_queue_pair": pairs["unassigned"],
+            "awaited_acknowledgements": pairs["queue_dropped"],
+            "packets_without_channel": training["channels_dropped"],
+            "transfers": training["transfers_dropped"],
+            **dpi,
         }

@@ -4,6 +4,8 @@ Each destination has a thread and a bounded queue of its own, so that one that i
 other. What it does not take is tried again for a bounded time; what is given up is counted.
 """
 
+import logging
+import math
 import threading
 import time
 from collections import deque
@@ -13,7 +15,7 @@ from typing import Any, Final
 
 from fabricscope.analyzers.policy.destinations import Destination
 from fabricscope.analyzers.policy.states import Change
-from fabricscope.pipeline.sending import MAX_PER_REQUEST, RESEND_S, Message, send
+from fabricscope.pipeline.sending import MAX_PER_REQUEST, RESEND_S, Message, Sent, send
 
 __all__ = ["Counts", "Outbox", "message_of"]
 
@@ -26,6 +28,7 @@ GIVE_UP_S: Final = 600.0
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 30.0
 STOP_S: Final = 3.0
+_LOG = logging.getLogger(__name__)
 
 
 def message_of(change: Change, collector: str) -> Message:
@@ -42,9 +45,14 @@ def message_of(change: Change, collector: str) -> Message:
         "since_ns": change.since_ns,
         "collector": collector,
         "value": change.value,
-        "values": {name: value for name, value in change.values.items() if value == value},
+        "values": {name: value for name, value in change.values.items() if _is_plain(value)},
     }
     return Message(change.severity, record)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether JSON can have a value: it has no numbers that are not finite."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 @dataclass
@@ -152,14 +160,29 @@ class _Line:
             if not part:
                 part = self._reminder()
                 if part:
-                    self._note(send(self.destination, part).reason)
+                    self._note(self._send(part).reason)
                 continue
-            if self._outbox.before is not None:
-                self._outbox.before()
-            sent = send(self.destination, part)
+            self._prepare()
+            sent = self._send(part)
             self._note(sent.reason)
             self._settle(sent.count, len(part), sent.final)
             wait_s = min(max(2 * wait_s, FIRST_WAIT_S), LONGEST_WAIT_S) if sent.reason else 0.0
+
+    def _prepare(self) -> None:
+        if self._outbox.before is not None:
+            try:
+                self._outbox.before()
+            except Exception:  # what is the matter in here must be told all the same
+                _LOG.exception("before alerts are sent to %s", self.destination.name)
+
+    def _send(self, part: Sequence[Message]) -> Sent:
+        try:
+            return send(self.destination, part)
+        except Exception as error:  # a thread that ends would do so unheard
+            reason = f"{type(error).__name__}: {error}"
+            if reason != self.counts.problem:
+                _LOG.exception("alerts to %s", self.destination.name)
+            return Sent(0, reason)
 
     def _reminder(self) -> list[Message]:
         """Return what a receiver that forgets must be told again."""

@@ -90,6 +90,7 @@ class LiveSession(Telling):
         self.feed = feed
         self.monitor = monitor
         self.overload = overload or Overload()
+        monitor.wants_view = self.judge.wants_view
         self._watch = Watch(feed, monitor, self.tell, poll=self.poll)
 
     @property

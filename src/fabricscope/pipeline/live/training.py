@@ -34,6 +34,8 @@ SETTLED_NS: Final = 200_000_000
 VERDICT_NS: Final = 10_000_000_000
 """How long a slow link stays one after the last iteration that it held back."""
 
+_NEVER_NS: Final = 1 << 62
+
 
 class TransferWindow:
     """The transfers of the last seconds of one process."""
@@ -41,6 +43,7 @@ class TransferWindow:
     def __init__(self, *, flow_capacity: int) -> None:
         """Prepare an empty window."""
         self._analyzer = CollectiveAnalyzer(flow_capacity=flow_capacity)
+        self._end_ns = 0
 
     def update(
         self,
@@ -56,9 +59,17 @@ class TransferWindow:
         """Forget the channels of flows that ended."""
         self._analyzer.flow_closed(slots)
 
-    def view(self, queue_pairs: QueuePairTable, end_ns: int, *, last: bool = False) -> TransferView:
+    def forget(self, end_ns: int) -> None:
+        """Let go of what is older than the window, of all where the clock was set back."""
+        self._analyzer.forget_before(end_ns - WINDOW_NS if end_ns >= self._end_ns else _NEVER_NS)
+        self._end_ns = end_ns
+
+    def queue_pairs_moved(self, moved: NDArray[np.int64]) -> None:
+        """Follow queue pairs to their new slots, -1: forgotten."""
+        self._analyzer.queue_pairs_moved(moved)
+
+    def view(self, queue_pairs: QueuePairTable, *, last: bool = False) -> TransferView:
         """Return what the window holds; last: nothing follows, so what seems to go on has ended."""
-        self._analyzer.forget_before(end_ns - WINDOW_NS)
         return view_of(self._analyzer, queue_pairs, last=last)
 
     @property
@@ -92,6 +103,8 @@ class LiveTraining:
         found = recognise(view.channels, view.transfers, view.counters, view.queue_pairs, end_ns)
         settled_ns = end_ns if view.last else end_ns - SETTLED_NS
         self.jobs, self.collectives = found.jobs, found.collectives
+        if end_ns < self._looked_ns:  # the clock was set back: these times will come again
+            self._told_ns.clear()
         self._judge_anew(view, end_ns)
         self._looked_ns = end_ns
         rows = [row for one in found.collectives for row in self._fresh(one, settled_ns)]

@@ -6,20 +6,37 @@ here the parts are put side by side, and what refers to a row or a slot is moved
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fabricscope.analyzers.collectives.analyzer import CollectiveAnalyzer
-from fabricscope.analyzers.rdma.layout import EVENT_KINDS
+from fabricscope.analyzers.rdma.layout import EVENT_KINDS, QP_DTYPE
 from fabricscope.analyzers.rdma.table import QueuePairTable
 
-__all__ = ["QueuePairView", "TransferView", "join_views", "view_of"]
+__all__ = ["VIEW_DTYPE", "QueuePairView", "TransferView", "join_views", "view_of"]
+
+_READ: Final = (
+    "paired",
+    "dest_qp",
+    "ecn_capable",
+    "ecn_marked",
+    "cnps",
+    "retransmissions",
+    "timeouts",
+    "naks",
+    "rnr_naks",
+    "network_lost",
+    "ack_rtt",
+)
+VIEW_DTYPE: Final = np.dtype([(name, QP_DTYPE[name]) for name in _READ])
+"""What recognition reads of a queue pair, a quarter of it: views are taken and sent each second."""
 
 
 @dataclass(frozen=True)
 class QueuePairView:
-    """What recognition asks a queue-pair table for: QP_DTYPE records and EVENT_DTYPE by kind."""
+    """What recognition asks a queue-pair table for: VIEW_DTYPE records and EVENT_DTYPE by kind."""
 
     queue_pairs: NDArray[np.void]
     kept_events: tuple[NDArray[np.void], ...]
@@ -43,11 +60,31 @@ class TransferView:
 def view_of(
     analyzer: CollectiveAnalyzer, table: QueuePairTable, *, last: bool = False
 ) -> TransferView:
-    """Return copies of what an analyzer holds; last: what is under way has ended."""
+    """Return copies of what an analyzer holds, and of the queue pairs that it is about.
+
+    last: what is under way has ended.
+    """
     channels, transfers = analyzer.snapshot(last=last)
-    events = tuple(table.events(kind).copy() for kind in range(EVENT_KINDS))
-    held = QueuePairView(table.queue_pairs.copy(), events)
-    return TransferView(channels, transfers, held, analyzer.counters, last)
+    qps = table.queue_pairs
+    slots = np.unique(channels["qp"][channels["qp"] >= 0]).astype(np.int64)
+    paired = qps["paired"][slots].astype(np.int64)
+    slots = np.union1d(slots, paired[paired >= 0])
+    # One more than there are slots, so that -1, which is none, stays -1.
+    moved = np.full(len(qps) + 1, -1, np.int64)
+    moved[slots] = np.arange(slots.size)
+    held = np.zeros(slots.size, VIEW_DTYPE)
+    for name in _READ:
+        held[name] = qps[name][slots]
+    held["paired"] = moved[held["paired"]]
+    channels["qp"] = moved[channels["qp"]]
+    events = []
+    for kind in range(EVENT_KINDS):
+        own = table.events(kind)
+        own = own[moved[own["qp"]] >= 0]
+        own["qp"] = moved[own["qp"]]
+        events.append(own)
+    view = QueuePairView(held, tuple(events))
+    return TransferView(channels, transfers, view, analyzer.counters, last)
 
 
 def join_views(views: Sequence[TransferView]) -> TransferView:
@@ -61,7 +98,7 @@ def join_views(views: Sequence[TransferView]) -> TransferView:
         rows = _moved(view.transfers, {"channel": first_channel, "before": first_row})
         transfers.append(rows)
         held = view.queue_pairs
-        pairs.append(_moved(held.queue_pairs, {"paired": first_slot, "pair_next": first_slot}))
+        pairs.append(_moved(held.queue_pairs, {"paired": first_slot}))
         for kind in range(EVENT_KINDS):
             events[kind].append(_moved(held.events(kind), {"qp": first_slot}))
         first_channel += len(view.channels)

@@ -37,6 +37,9 @@ def warm_up(taps: int = 1, tunnels: Sequence[str] = (), flow_capacity: int = 1_0
     judge = SecondJudge("warm", naming)
     feed = _Rehearsal(taps, tunnels)
     Watch(feed, monitor, lambda counts: _judge(judge, counts)).run()
+    # What makes room in full tables comes hours later, and must not be compiled then.
+    monitor.make_room(0, always=True)
+    monitor.links.make_room(always=True)
 
 
 def _judge(judge: SecondJudge, counts: object) -> None:

@@ -25,6 +25,12 @@ JUDGED_EVERY_S: Final = 0.9
 LATE_NS: Final = 300_000_000
 """A second without further packets is closed this long after its end."""
 
+BACK_NS: Final = 2 * SECOND_NS
+FAR_NS: Final = 60 * SECOND_NS
+STEP_EVERY_S: Final = 1.0
+"""The clock was set back when it says so by two seconds itself, or when packets come a minute late:
+no ring holds any for so long. Ports whose clocks differ set it to and fro, at most so often."""
+
 
 @dataclass
 class Watch:
@@ -49,6 +55,7 @@ class Watch:
         self._busy_s = 0.0
         self._dropped = 0
         self._judged_s = time.monotonic()
+        self._stepped_s = -STEP_EVERY_S
 
     def stop(self) -> None:
         """End the run after what has come already; may be called from a signal handler."""
@@ -71,10 +78,35 @@ class Watch:
             if batch[1].time_ns.size:
                 self._take(batch)
                 self._busy_s += time.monotonic() - began_s
-            elif self._start_ns and self.feed.now_ns() > self._start_ns + SECOND_NS + LATE_NS:
-                self._tick(self._start_ns + SECOND_NS)
+            elif self._start_ns:
+                self._pass_time()
         if self._start_ns:
             self._tick(self._start_ns + SECOND_NS, last=True)
+
+    def _pass_time(self) -> None:
+        """Close the second at hand when it is over, without packets that say so."""
+        now_ns = self.feed.now_ns()
+        if self._went_back(now_ns):
+            self._begin_anew(now_ns)
+        elif now_ns > self._start_ns + SECOND_NS + LATE_NS:
+            self._tick(self._start_ns + SECOND_NS)
+            # A clock that was set forward by far is followed at once, not second by second.
+            if now_ns > self._start_ns + FAR_NS:
+                self._begin_anew(now_ns, told=True)
+
+    def _went_back(self, time_ns: int) -> bool:
+        """Tell whether `time_ns`, of a packet or of the feed, says that the clock was set back."""
+        late_ns = self._start_ns - time_ns
+        if late_ns <= BACK_NS or time.monotonic() - self._stepped_s < STEP_EVERY_S:
+            return False
+        return late_ns > FAR_NS or self.feed.now_ns() < self._start_ns - BACK_NS
+
+    def _begin_anew(self, time_ns: int, *, told: bool = False) -> None:
+        """Go on at another time; told: the second at hand was closed already."""
+        if not told:
+            self._tick(self._start_ns + SECOND_NS)
+        self._begin(time_ns // SECOND_NS * SECOND_NS)
+        self._stepped_s = time.monotonic()
 
     def _take(self, batch: Batch) -> None:
         """Analyze a batch, second by second."""
@@ -84,6 +116,8 @@ class Watch:
         self.monitor.tap_names = self.feed.tap_names()
         if not self._start_ns:
             self._begin(int(rows.time_ns[0]) // SECOND_NS * SECOND_NS)
+        if self._went_back(int(rows.time_ns[0])):
+            self._begin_anew(int(rows.time_ns[0]))
         skipping = self.overload.sampling > 1 and self._batches % self.overload.sampling > 0
         if not skipping:
             decode(view, rows)

@@ -7,6 +7,7 @@ queue pair and its acknowledgements, and copies of a packet at several taps are 
 
 import contextlib
 import multiprocessing
+import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from fabricscope.pipeline.live.transfers import TransferView, join_views
 from fabricscope.pipeline.live.warming import warm_up
 from fabricscope.pipeline.live.watch import Watch
 
-__all__ = ["SharedSession", "Workers"]
+__all__ = ["Sender", "SharedSession", "Workers"]
 
 _READY: Final = "ready"
 _START: Final = "start"
@@ -34,6 +35,8 @@ _STOP: Final = "stop"
 _NEVER_NS: Final = 1 << 62
 WAIT_S: Final = 0.1
 JOIN_S: Final = 10.0
+MOST_WAITING: Final = 32
+"""Seconds of counts that wait until they are sent to the parent; then packets wait too."""
 
 
 class Workers:
@@ -161,20 +164,28 @@ class SharedSession(Telling):
             self._final_views[number] = counts.transfers
 
     def _tell_complete(self) -> None:
-        """Tell the seconds that no process will add to, in order of time."""
-        reached_ns = min(self._reached_ns)
-        for start_ns in sorted(self._waiting):
-            if start_ns >= reached_ns:
-                break
+        """Tell the seconds that no process will add to, in order of time.
+
+        What all processes have gone back behind, when the clock was set back, will get nothing more
+        either; until all have, each one's seconds are told by themselves. Jobs are looked for in
+        the newest of several seconds alone.
+        """
+        before_ns, after_ns = min(self._reached_ns), max(self._reached_ns)
+        complete = [ns for ns in sorted(self._waiting) if ns < before_ns or ns >= after_ns]
+        for start_ns in complete:
             parts = self._waiting.pop(start_ns)
-            total = add_up(list(parts.values()))
-            self.tell(replace(total, transfers=self._views(parts)))
+            total = add_up([replace(part, transfers=None) for part in parts.values()])
+            views = self._views(parts) if start_ns == complete[-1] else None
+            self.tell(replace(total, transfers=views))
 
     def _views(self, parts: dict[int, SecondCounts]) -> TransferView | None:
         """Return the transfers of all processes, None if one of them has not told its own."""
         views = dict(self._final_views)
         views |= {k: part.transfers for k, part in parts.items() if part.transfers is not None}
-        return join_views(list(views.values())) if len(views) == len(self._reached_ns) else None
+        if len(views) < len(self._reached_ns):
+            return None
+        last = all(view.last for view in views.values())
+        return join_views(list(views.values())) if last or self.judge.wants_view() else None
 
 
 def _work(
@@ -197,20 +208,48 @@ def _work(
             return
     except (EOFError, OSError):
         return
-    watch = Watch(RingFeed(rings, first=first), Monitor(options), _hand_on(pipe), idle=True)
+    for ring in rings:
+        ring.tells = first
+    monitor = Monitor(options)
+    sender = Sender(pipe)
+    monitor.wants_view = sender.idle
+    watch = Watch(RingFeed(rings, first=first), monitor, sender.put, idle=True)
     threading.Thread(target=_listen, args=(pipe, watch), daemon=True).start()
     watch.run()
-    _hand_on(pipe)(None)
+    sender.close()
 
 
-def _hand_on(pipe: Connection) -> Callable[[SecondCounts | None], None]:
-    """Return what sends counts to the parent, as long as there is one."""
+class Sender:
+    """Sends counts to the parent, as long as there is one, beside the packets."""
 
-    def send(counts: SecondCounts | None) -> None:
-        with contextlib.suppress(OSError):
-            pipe.send(counts)
+    def __init__(self, pipe: Connection) -> None:
+        """Start the thread."""
+        self._pipe = pipe
+        self._waiting: queue.Queue[SecondCounts | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
 
-    return send
+    def put(self, counts: SecondCounts | None) -> None:
+        """Hand on a second's counts, None at the end."""
+        self._waiting.put(counts)
+
+    def idle(self) -> bool:
+        """Tell whether everything was sent: a parent that lags behind gets no views."""
+        return self._waiting.unfinished_tasks == 0
+
+    def close(self) -> None:
+        """Tell the parent that nothing follows, and wait until it has everything."""
+        self.put(None)
+        self._thread.join()
+
+    def _send(self) -> None:
+        more = True
+        while more:
+            counts = self._waiting.get()
+            more = counts is not None
+            with contextlib.suppress(OSError):
+                self._pipe.send(counts)
+            self._waiting.task_done()
 
 
 def _listen(pipe: Connection, watch: Watch) -> None:
