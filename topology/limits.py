@@ -17,7 +17,7 @@ _most_links: ContextVar[int] = ContextVar("most_links", default=MAX_LINKS)
 @contextmanager
 def at_most(links: int) -> Iterator[None]:
     """Refuse more than `links` links within it, for callers that strangers give work to."""
-    token = _most_links.set(min(links, MAX_LINKS))
+    token = _most_links.set(links)
     try:
         yield
     finally:
@@ -26,8 +26,11 @@ def at_most(links: int) -> Iterator[None]:
 
 def check_size(what: str, devices: int, links: int) -> None:
     """Raise FabricError when `what` would have more devices or links than are supported."""
-    limits = ((devices, MAX_DEVICES, "devices"), (links, _most_links.get(), "links"))
-    for count, limit, kind in limits:
+    most_links = min(MAX_LINKS, _most_links.get())
+    for count, limit, kind in (
+        (devices, MAX_DEVICES, "devices"),
+        (links, most_links, "links"),
+    ):
         if count > limit:
             raise FabricError(
                 f"{what}: {count:,} {kind} are more than the {limit:,} that a fabric may have; "
