@@ -20,11 +20,20 @@
       draw("polyline", { points: points.join(" "), vectorEffect: "non-scaling-stroke" }));
   };
 
+  // A click leads to a row's link each time; a selection, which keys make, only when it is another:
+  // the table tells its selection again whenever its rows are renewed.
+  let opened = null;
   const links = {
-    open(rows, view) {
-      if (!rows || !rows.length || !view || view.path !== "/links") return window.dash_clientside.no_update;
+    open(clicked, rows, view) {
+      const skip = window.dash_clientside.no_update;
+      if (!view || view.path !== "/links") return skip;
+      const byClick = window.dash_clientside.callback_context.triggered.some(
+        (one) => one.prop_id.endsWith(".cellClicked"));
+      const id = byClick ? clicked && clicked.rowId : rows && rows.length && rows[0].id;
+      if (!id || (!byClick && id === opened)) return skip;
+      opened = id;
       const query = new URLSearchParams(view.search || "");
-      query.set("link", rows[0].name);
+      query.set("link", id.slice(0, id.lastIndexOf(" ")));
       return `?${query.toString()}`;
     },
   };

@@ -148,6 +148,7 @@ def _register(app: Dash, site: Site) -> None:
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("links", "open"),
         Output(ids.URL, "search", allow_duplicate=True),
+        Input(ids.Links.GRID, "cellClicked"),
         Input(ids.Links.GRID, "selectedRows"),
         State(ids.VIEW, "data"),
         prevent_initial_call=True,
@@ -167,7 +168,7 @@ def _draw(site: Site, view: View, search: str, health: str, order: str) -> Seque
     )  # fmt: skip
     rows = [
         {**row, "id": f"{row['link']} {row['direction']}",
-         "link": neutralise(row["link"], 120), "name": row["link"],
+         "link": neutralise(row["link"], 120),
          "reasons": neutralise(row["reasons"] or "", 400)}
         for row in joined.select(*_FIELDS).iter_rows(named=True)
     ]  # fmt: skip

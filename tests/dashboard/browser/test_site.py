@@ -178,6 +178,10 @@ def test_a_row_of_the_table_opens_the_links_page(live_site: str, open_page: Open
     expect(page.locator("h1")).to_have_text("leaf3-spine1", timeout=WAIT_MS)
     page.go_back()
     expect(page.locator("#links-search")).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_timeout(4_000)
+    expect(page.locator("#links-search")).to_be_visible()
+    cell.click()
+    expect(page.locator("h1")).to_have_text("leaf3-spine1", timeout=WAIT_MS)
 
 
 def test_zooming_a_chart_zooms_the_page_and_double_click_goes_back(
