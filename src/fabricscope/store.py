@@ -18,6 +18,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from fabricscope.errors import StoreError, StoreFullError
+from fabricscope.listings import Listings
 from fabricscope.schemas import (
     MAX_ROWS,
     RESOLUTIONS_NS,
@@ -82,6 +83,7 @@ class DeltaStore:
     def __init__(self, root: str | Path) -> None:
         """Name the directory; nothing is made before the first row is written."""
         self.root = Path(root)
+        self._listings = Listings(self._open)
         self.problem = ""
         self.note = ""
 
@@ -192,10 +194,7 @@ class DeltaStore:
 
     def files(self, place: str) -> pl.DataFrame | None:
         """Return the files of a Delta table with sizes and statistics, None if there is none."""
-        delta = self._open(place)
-        if delta is None:
-            return None
-        return pl.DataFrame(delta.get_add_actions(flatten=True))
+        return self._listings.files(place)
 
     def count(self, place: str, start_ns: int, end_ns: int) -> int:
         """Return how many rows the files of a Delta table hold that have any in the range."""
