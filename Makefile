@@ -21,7 +21,8 @@ run: setup
 # The kernels run a first time uncompiled, where an index out of bounds or an overflow shows: in the
 # tests that compare them with their slow twins in tests/reference.
 TWINS = tests/collectors/decode $(shell find tests/analyzers -name test_kernels.py \
-	-o -name test_matching.py -o -name test_transfers.py -o -name test_fpdu.py) tests/collectors/mirror/test_tunnels.py
+	-o -name test_room.py -o -name test_matching.py -o -name test_transfers.py \
+	-o -name test_fpdu.py) tests/collectors/mirror/test_tunnels.py
 # What tests run against, each if it can be had; without one its tests are skipped with a reason.
 PROGRAMS = chromium influxdb openvswitch-switch prometheus prometheus-alertmanager tcpreplay \
 	victoria-metrics

@@ -6,7 +6,6 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from fabricscope.analyzers.flows import FlowTable
 from fabricscope.analyzers.flows.identity.kernels import tunnel_key_of
 from fabricscope.analyzers.rdma import layout
 from fabricscope.analyzers.rdma.table import QueuePairTable
@@ -18,47 +17,17 @@ from fabricscope.collectors.synthetic.recipe import Recipe
 from fabricscope.records import (
     FLAG_DUPLICATE,
     FLAG_HEADER_CUT,
-    FLAG_MALFORMED,
     PROTOCOLS,
     RDMA_ACK_REQUEST,
     RDMA_HAS_AETH,
-    TUNNELS,
     Packets,
     allocate_packets,
     slice_packets,
 )
 from reference.rdma import Direction, SlowQueuePairs
+from reference.rdma_traffic import EXACT, follow, key_of, random_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # hashes, uncompiled
-
-EXACT: Final = (
-    "packets", "bytes", "payload_bytes", "delivered_bytes", "acks_sent", "cnps", "ecn_capable",
-    "ecn_marked",
-)  # fmt: skip
-VXLAN: Final = TUNNELS.index("vxlan")
-ERSPAN: Final = TUNNELS.index("erspan")
-
-
-def follow(packets: Packets, batch: int, **options: int) -> QueuePairTable:
-    """Return the settled table of all packets."""
-    flows = FlowTable(capacity=options.get("flow_capacity", 4096))
-    table = QueuePairTable(**({"capacity": 512, "flow_capacity": 4096} | options))
-    rows = packets.time_ns.size
-    for start in range(0, rows, batch):
-        part = slice_packets(packets, start, min(start + batch, rows))
-        count = part.time_ns.size
-        flow, slots = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        side = np.zeros(count, np.uint8)
-        closed = flows.update(part, flow, side)
-        table.update(part, flow, side, slots)
-        flows.release(closed)
-    table.finish()
-    return table
-
-
-def key_of(qp: Any) -> Any:
-    hosts = tuple(int(qp[name]) for name in ("src_hi", "src_lo", "dst_hi", "dst_lo"))
-    return hosts, int(qp["dest_qp"]), int(qp["source_qp"]), int(qp["tunnel_key"])
 
 
 def tunnel_key(tunnels: tuple[tuple[int, int], ...]) -> int:
@@ -86,43 +55,6 @@ def compare(table: QueuePairTable, twin: SlowQueuePairs) -> None:
         assert found == {n: c for n, c in slow.operations.items() if n < 24}
         for name in ("network_lost", "collector_lost", "unresolved_lost", "out_of_order"):
             assert qp[name] >= 0
-
-
-def random_rows(rng: np.random.Generator, rows: int) -> Packets:
-    """Return RDMA packets of few queue pairs with random headers around the turn of the PSNs."""
-    packets = allocate_packets(rows)
-    packets.time_ns[:] = 10**18 + np.cumsum(rng.choice([100, 5_000, 2_000_000], rows))
-    packets.time_ns[:] -= rng.integers(0, 50_000, rows) * (rng.random(rows) < 0.1)
-    packets.frame[:] = np.arange(1, rows + 1)
-    packets.wire_length[:] = rng.integers(60, 4200, rows)
-    packets.payload_length[:] = packets.wire_length - 58
-    packets.payload_offset[:] = 58
-    packets.protocol[:] = PROTOCOLS.index("roce_v2")
-    packets.ip_protocol[:] = 17
-    packets.src_lo[:] = rng.integers(1, 3, rows)
-    packets.dst_lo[:] = rng.integers(1, 3, rows)
-    packets.src_port[:] = rng.choice([4791, 50_000], rows)
-    packets.dst_port[:] = 4791
-    packets.dest_qp[:] = rng.choice([1, 17, 18], rows)
-    service = np.select([packets.dest_qp == 1, packets.dest_qp == 17], [3, 0], 1)
-    # READ requests and atomics stand for many PSNs: traffic that makes sense tests these.
-    answers = [0, 1, 2, 4, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 22, 23]
-    operation = np.where(service == 0, rng.choice(answers, rows), rng.choice([0, 2, 4, 10], rows))
-    packets.opcode[:] = np.where(service == 3, 0x64, service << 5 | operation)
-    packets.opcode[rng.random(rows) < 0.05] = 0x81
-    packets.source_qp[:] = np.where(packets.opcode == 0x64, rng.choice([1, 5], rows), 0)
-    drift = np.arange(rows) // 4 + rng.integers(-40, 40, rows)
-    packets.psn[:] = (0xFFFFF0 + drift) % 0x1000000
-    packets.ip_id[:] = rng.integers(0, 4, rows)
-    packets.rdma_flags[:] = rng.choice([0, RDMA_ACK_REQUEST, RDMA_HAS_AETH], rows)
-    packets.aeth[:] = rng.choice([0x1F, 0x20, 0x60, 0x61, 0x62, 0x7F], rows) << 24
-    packets.ecn[:] = rng.integers(0, 4, rows)
-    packets.dma_length[:] = rng.choice([0, 64, 2**32 - 1], rows)
-    packets.flags[:] = rng.choice([0, 0, 0, 0, FLAG_DUPLICATE, FLAG_MALFORMED], rows)
-    packets.tunnel_kinds[:] = rng.choice([0, 0, ERSPAN, VXLAN, ERSPAN | VXLAN << 8], rows)
-    inner = packets.tunnel_kinds == ERSPAN | VXLAN << 8
-    packets.tunnel_ids_low[:] = np.where(inner, 10 | 5 << 32, 5)
-    return packets
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -380,81 +312,3 @@ def test_a_nak_makes_the_hole_network_loss() -> None:
     assert event["first_ns"] == (18 - 5) * 1000
     [recovery] = table.events(layout.EVENT_RECOVERY)
     assert (recovery["code"], recovery["first_ns"]) == (layout.CAUSE_NAK, 1000)
-
-
-def generations(number: int) -> Packets:
-    """Return jobs that are started anew every 80 s, with a connection that stays among them."""
-    rows = 40 * number
-    packets = random_rows(np.random.default_rng(7), rows)
-    which = np.arange(rows) // 40
-    stays = np.arange(rows) % 4 == 0
-    steps = np.arange(rows) % 40
-    packets.time_ns[:] = 10**18 + which * 80 * 10**9 + steps * 10**9
-    packets.dest_qp[:] = np.where(stays, 17, 100 + 10 * which + steps % 10)
-    packets.opcode[:] = np.where(packets.opcode == 0x81, 0x81, packets.opcode & 31)
-    packets.source_qp[:] = packets.flags[:] = packets.tunnel_kinds[:] = 0
-    return packets
-
-
-def test_directions_that_fell_silent_make_room_and_others_stay_as_they_are() -> None:
-    packets = generations(20)
-    whole = follow(packets, 40)
-    flows = FlowTable(capacity=4096)
-    small = QueuePairTable(capacity=128, flow_capacity=4096, queue_entries=1_024)
-    moves = 0
-    for start in range(0, packets.time_ns.size, 40):
-        part = slice_packets(packets, start, start + 40)
-        flow, slots, side = np.zeros(40, np.int64), np.zeros(40, np.int64), np.zeros(40, np.uint8)
-        closed = flows.update(part, flow, side)
-        small.update(part, flow, side, slots)
-        assert (slots >= 0).all()
-        assert small.queue_pairs["dest_qp"][slots].tolist() == part.dest_qp.tolist()
-        flows.release(closed)
-        before = small.queue_pairs[["src_lo", "dest_qp"]].tolist()
-        moved = small.make_room(int(part.time_ns[-1]))
-        if moved is not None:
-            moves += 1
-            after = small.queue_pairs[["src_lo", "dest_qp"]].tolist()
-            assert [one for one, new in zip(before, moved, strict=True) if new >= 0] == after
-        for kind in range(layout.EVENT_KINDS):
-            assert (small.events(kind)["qp"] < small.slots).all()
-    assert moves > 1
-    assert small.counters["unassigned"] == 0
-    found = {key_of(qp): qp for qp in small.queue_pairs}
-    lasting = [qp for qp in whole.queue_pairs if qp["dest_qp"] == 17]
-    assert len(lasting) == 4
-    for qp in lasting:
-        # Whose answers a packet may be depends on those that were forgotten; this does not.
-        for name in (*EXACT, "gaps", "first_ns", "last_ns"):
-            assert qp[name] == found[key_of(qp)][name], name
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_making_room_changes_nothing_for_those_that_stay(seed: int) -> None:
-    packets = random_rows(np.random.default_rng(seed), 800)
-    plain = follow(packets, 40)
-    flows = FlowTable(capacity=4096)
-    table = QueuePairTable(capacity=512, flow_capacity=4096)
-    for start in range(0, 800, 40):
-        part = slice_packets(packets, start, start + 40)
-        flow, slots, side = np.zeros(40, np.int64), np.zeros(40, np.int64), np.zeros(40, np.uint8)
-        closed = flows.update(part, flow, side)
-        table.update(part, flow, side, slots)
-        flows.release(closed)
-        table.make_room(int(part.time_ns[-1]), always=True)
-    table.finish()
-    assert table.counters == plain.counters
-    for name in layout.QP_DTYPE.names or ():
-        assert np.array_equal(table.queue_pairs[name], plain.queue_pairs[name]), name
-
-
-def test_old_events_make_room_for_new_ones() -> None:
-    packets = random_rows(np.random.default_rng(3), 800)
-    table = follow(packets, 800)
-    kinds = range(layout.EVENT_KINDS)
-    middle = int(np.median(np.concatenate([table.events(kind)["time_ns"] for kind in kinds])))
-    wanted = [table.events(kind)[table.events(kind)["time_ns"] >= middle].copy() for kind in kinds]
-    table.forget_events(middle)
-    assert sum(map(len, wanted)) > 10
-    for kind in kinds:
-        assert np.array_equal(table.events(kind), wanted[kind])
