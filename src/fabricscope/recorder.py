@@ -3,20 +3,19 @@
 What a flush returned is kept whatever happens to the process; what is still in the buffer is not.
 """
 
-import fcntl
 import logging
-import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import IO, Final
 from urllib.parse import quote
 
 import polars as pl
 
+from fabricscope.claims import claim
 from fabricscope.errors import StoreError
 from fabricscope.series import SERIES, is_folded
 from fabricscope.shrinking import rank_of, shrink
@@ -91,7 +90,7 @@ class Recorder:
         self._threads: list[threading.Thread] = []
         self._upkept_ns = 0
         self._swept_s = -SWEEP_S
-        self._claim: int | None = None
+        self._claim: IO[bytes] | None = None
         # First and last time of this collector's rows by table: written here, and before.
         self._written: dict[str, tuple[int, int]] = {}
         self._earlier: dict[str, tuple[int, int] | None] = {}
@@ -201,11 +200,8 @@ class Recorder:
         root = self.store.root
         try:
             root.mkdir(parents=True, exist_ok=True)
-            path = root / f".{quote(self.collector, safe='')}.lock"
-            self._claim = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._claim = claim(root / f".{quote(self.collector, safe='')}.lock")
         except BlockingIOError:
-            self._release_name()
             raise StoreError(
                 f"another running process writes to store {root} as collector {self.collector}; "
                 "give this one another --collector name"
@@ -216,7 +212,7 @@ class Recorder:
 
     def _release_name(self) -> None:
         if self._claim is not None:
-            os.close(self._claim)
+            self._claim.close()
             self._claim = None
 
     def _repeat(self, work: Callable[[], object], every_s: float) -> None:

@@ -4,7 +4,6 @@ Three collectors write to one store: a simulated fabric, generated RDMA traffic,
 They run in processes of their own, as collectors of a real fabric do.
 """
 
-import fcntl
 import multiprocessing
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 import typer
 
+from fabricscope.claims import claim
 from fabricscope.errors import ConfigError
 
 __all__ = ["DemoRequest", "run"]
@@ -114,13 +114,12 @@ def _alone(folder: Path) -> Iterator[None]:
     """Keep a second demo out of the folder; its lock ends with this process, however it ends."""
     with ExitStack() as stack:
         with _written(folder):
-            lock = stack.enter_context((folder / "lock").open("w"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"Another demo runs in {folder}; end it first, or look at the one that runs."
-            ) from error
+            try:
+                stack.enter_context(claim(folder / "lock"))
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"Another demo runs in {folder}; end it first, or look at the one that runs."
+                ) from error
         yield
 
 

@@ -5,7 +5,6 @@ one stands in `position`. A line that a crash cut off was never reported as kept
 """
 
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from fabricscope.claims import claim
 from fabricscope.errors import StoreError
 
 __all__ = ["Batch", "Spool"]
@@ -67,21 +67,17 @@ class Spool:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.root / "lock").open("ab")
+            self._lock = claim(self.root / "lock")
+        except BlockingIOError:
+            raise StoreError(
+                f"{self.root} is the spool of another running process; give this one another "
+                "--collector name, or a folder of its own with ?spool=DIR in the store's URL"
+            ) from None
         except OSError as error:
             raise StoreError(
                 f"points cannot be spooled in {self.root} ({error.strerror}); name a folder that "
                 "can be written with ?spool=DIR in the store's URL"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            self._lock = None
-            raise StoreError(
-                f"{self.root} is the spool of another running process; give this one another "
-                "--collector name, or a folder of its own with ?spool=DIR in the store's URL"
-            ) from None
         self._load()
 
     def close(self) -> None:
